@@ -52,7 +52,16 @@ SETTINGS = {
 }
 
 
-def words(data: StudySet, images: int, seed: int, setting: str, folder: Path) -> list[str]:
+def options_of(setting: str, images: int) -> list[str]:
+    """Returns the options of a setting, as words of the command."""
+    if setting == "closed form":
+        return ["--epochs", "0"]
+    lr, factor, batch, augmentation = SETTINGS[setting]
+    found = ["--lr", lr, "--optimizer.encoder-lr", factor, "--batch-size", batch]
+    return [*found, "--images.augmentation", augmentation, "--epochs", EPOCHS[images]]
+
+
+def words(data: StudySet, images: int, seed: int, options: list[str], folder: Path) -> list[str]:
     """Returns the command of a cell, whose annotations are written to the folder."""
     train, val = data.draw(images, seed)
     rows = [
@@ -65,21 +74,17 @@ def words(data: StudySet, images: int, seed: int, setting: str, folder: Path) ->
     found = ["train", "--data", "csv", "--root", str(data.root), "--image-size", "160"]
     found += ["--data.annotations", str(folder / "table.csv"), "--seed", str(seed)]
     found += ["--data.classes", str(folder / "classes.txt"), "--output", str(folder / "run")]
-    found += ["--workers", "0", "--progress", "false"]
-    if setting == "closed form":
-        return [*found, "--epochs", "0"]
-    lr, factor, batch, augmentation = SETTINGS[setting]
-    found += ["--lr", lr, "--optimizer.encoder-lr", factor, "--batch-size", batch]
-    found += ["--images.augmentation", augmentation]
-    return [*found, "--epochs", EPOCHS[images], "--freeze", "norms", "--keep", "last"]
+    found += ["--workers", "0", "--progress", "false", *options]
+    trained = ["--freeze", "norms", "--keep", "last"]
+    return found if options == ["--epochs", "0"] else [*found, *trained]
 
 
-def run(data: StudySet, images: int, seed: int, setting: str, out: Path) -> dict[str, Any]:
-    """Runs a cell and returns its figures."""
+def run(data: StudySet, images: int, seed: int, options: list[str], out: Path) -> dict[str, Any]:
+    """Runs a cell and returns its figures; the error of the closed form where that is all."""
     folder = out / "work"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = words(data, images, seed, setting, folder)
+    command = words(data, images, seed, options, folder)
     printed, began = io.StringIO(), time.process_time()
     with contextlib.redirect_stdout(printed), contextlib.chdir(out):
         code = command_line(command)
@@ -96,7 +101,7 @@ def run(data: StudySet, images: int, seed: int, setting: str, out: Path) -> dict
     ap = np.asarray(average_precision(predict_logits(model, images_of(data.test)), targets))
     frequent = (targets == 1).sum(0).numpy() >= 10
     row = {"mAP": round(100 * float(ap[frequent].mean()), 2), "seconds": round(seconds, 1)}
-    if setting == "closed form":
+    if options == options_of("closed form", images):
         train = data.draw(images, seed)[0]
         start = ridge_start(
             predict_features(model, images_of(train)), torch.from_numpy(data.present[train])
@@ -141,7 +146,8 @@ def main() -> None:
                 if (name, images, seed, setting) in there:
                     continue
                 cell = {"set": name, "images": images, "seed": seed, "setting": setting}
-                cell |= run(data, images, seed, setting, given.out.absolute())
+                options = options_of(setting, images)
+                cell |= run(data, images, seed, options, given.out.absolute())
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(cell) + "\n")
                 print(cell, flush=True)

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gatlabel.baselines.similarity import SimilarityChoice
+from gatlabel.baselines.similarity.start import Sharing
 from gatlabel.batch import FEATURES, LABELS, Batch
 from gatlabel.engine.loop import train
 from gatlabel.engine.supervised import Supervised
@@ -64,6 +66,7 @@ def fit_head(
     head: Head, features: Features, targets: Tensor, options: FitOptions, seed: int,
     completion: Completion | None = None, start: Starter | None = None,
     loss: nn.Module | None = None, groups: Sequence[Hashable] | None = None,
+    choice: SimilarityChoice | None = None,
 ) -> float:  # fmt: skip
     """Trains a head in place and leaves it with averaged weights, in evaluation mode.
 
@@ -83,6 +86,8 @@ def fit_head(
             By default, the head keeps its initialisation and is anchored to zero.
         loss: The loss; binary cross-entropy by default.
         groups: The group of each image, as in ``start``; used with completion only.
+        choice: The choice of similarity whose edges and strengths the head has, if any. A mixing
+            matrix lacks its map to classifiers of labels without evidence of their own.
 
     Returns:
         Training time in seconds, excluding the initialisation.
@@ -92,13 +97,17 @@ def fit_head(
     epochs = max(options.epochs, -(-options.least_steps // batches))
     anchored: list[Tensor] = []
     if start is not None:
+        sharing: Sharing = choice if isinstance(head, SharedClassifierHead) else None
         if completion is None or bool(completion.known.all()):
-            linear = start(targets, head.mixing_matrix() if starts_linear(head) else None)
+            if sharing is None and starts_linear(head):
+                sharing = head.mixing_matrix()
+            linear = start(targets, sharing)
         else:
-            shared = head if isinstance(head, SharedClassifierHead) else completion
-            mixing = shared.mixing_matrix()
+            if sharing is None:
+                shared = head if isinstance(head, SharedClassifierHead) else completion
+                sharing = shared.mixing_matrix()
             every = features[np.arange(len(features))]
-            linear = completed_start(start, completion, every, mixing, groups)
+            linear = completed_start(start, completion, every, sharing, groups)
         anchored = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
     began = time.perf_counter()  # the initialisation is computed once for many methods
     optimizer, schedule = make_optimizer(head, options, anchored, epochs * batches)

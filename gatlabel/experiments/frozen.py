@@ -27,7 +27,7 @@ from gatlabel.experiments.outcome import (
     parameter_count,
 )
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
-from gatlabel.experiments.similarity import SIMILARITY, chosen_similarity, share
+from gatlabel.experiments.similarity import SIMILARITY, chosen_similarity, control_of, share
 from gatlabel.experiments.splits import share_of, split_for_tuning
 from gatlabel.experiments.starting import linear_start
 from gatlabel.features import FeatureFile, Kind
@@ -119,22 +119,28 @@ class FrozenBackend:
         counts = Cooccurrence.from_targets(targets, self.data.names)
         if method.head in CLASSICAL:
             return self._fitted(method, rows, targets, seed)
-        choice = None
+        chosen = None
         if method.graph == SIMILARITY:
             pooled = torch.tensor(_opened(self.data.train.files["pooled"])[rows])
             known = torch.from_numpy(targets)
             edgeless = counts.graph("identity")
             treated = complete_targets(method, known, edgeless, counts, self.train, seed)
             observed = known if treated is None else treated.observed_targets()
-            choice = chosen_similarity(pooled, observed, counts, self._train(method), seed, groups)
-            own: LabelGraph | None = similarity_graph(choice, counts.labels, counts)
+            chosen = chosen_similarity(pooled, observed, counts, self._train(method), seed, groups)
+            own: LabelGraph | None = similarity_graph(chosen, counts.labels, counts)
         else:
             own = make_graph(method.graph, counts) if method.graph else None
         graph = counts.graph("identity") if own is None else own
         file = self.data.train.files[_kind(method.head)]
         array = _opened(file)
         torch.manual_seed(seed)
-        head = self._head(method, with_edges(graph, method.edges, counts, seed), array.shape[1])
+        choice = None if chosen is None else control_of(chosen, method.edges, seed)
+        edges = (
+            with_edges(graph, method.edges, counts, seed)
+            if choice is None
+            else similarity_graph(choice, counts.labels, counts)
+        )
+        head = self._head(method, edges, array.shape[1])
         if choice is not None:
             share(head, choice)
         head.init_bias(torch.from_numpy(counts.base_rates))  # as in training, for every head
@@ -144,7 +150,9 @@ class FrozenBackend:
         ridge = self.start == "ridge" and not head.needs_map
         start = partial(linear_start, file, features, groups=groups) if ridge else None
         fit = dataclasses.replace(self.fit, **options)  # type: ignore[arg-type]
-        seconds = fit_head(head, features, known, fit, seed, completion, start, groups=groups)
+        seconds = fit_head(
+            head, features, known, fit, seed, completion, start, groups=groups, choice=choice
+        )
         return head, features.scale, seconds
 
     def _fitted(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity import SimilarityChoice
+from gatlabel.baselines.similarity.controls import with_permuted_names, with_random_labels
 from gatlabel.baselines.similarity.edges import share_as_chosen
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
@@ -56,7 +57,25 @@ def chosen_similarity(
     return _found[key]
 
 
+def control_of(choice: SimilarityChoice, edges: str, seed: int) -> SimilarityChoice | None:
+    """Returns the choice itself, or its control; ``None`` for no edges.
+
+    A control has the strengths of the choice, and also averages classifiers or predicts them by a
+    map, whichever the choice does.
+
+    Args:
+        choice: The choice.
+        edges: As of a method.
+        seed: Seed of the control.
+    """
+    if edges == "none":
+        return None
+    if edges == "random":
+        return with_random_labels(choice, seed)
+    return with_permuted_names(choice, seed) if edges == "permuted" else choice
+
+
 def share(head: torch.nn.Module, choice: SimilarityChoice) -> None:
-    """Sets the strengths of the choice in a head, also if controls replaced its edges."""
+    """Sets the strengths of a choice in a head on its edges, if the head shares classifiers."""
     if isinstance(head, SharedClassifierHead) and head.mixing is not None:
         share_as_chosen(head, choice)

@@ -1,17 +1,24 @@
 """The graph ``similarity`` of a benchmark is chosen in each run from what it learns from."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from gatlabel.baselines.similarity import (
+    SimilarityChoice,
+    similarity_start,
+    source_from_vectors,
+)
 from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.errors import InputError
 from gatlabel.experiments import similarity
 from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.runner import make_plan
+from gatlabel.experiments.similarity import control_of
 from tests.experiments.synthetic import NAMES, benchmark, config
 
 WHERE = Condition(1.0, 0.0)
@@ -40,6 +47,42 @@ def test_what_is_chosen_is_what_heads_share(tmp_path: Path, monkeypatch) -> None
         )  # the same strengths, whichever edges
         if edges == "own":
             torch.testing.assert_close(sharing, choice.sharing(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("edges", ["own", "random", "permuted"])
+def test_heads_and_their_controls_begin_with_the_map_of_the_choice(
+    tmp_path: Path, monkeypatch, edges
+) -> None:
+    vectors = torch.randn(len(NAMES), 4, generator=torch.Generator().manual_seed(0))
+    source = source_from_vectors("names", vectors)
+    made: list[SimilarityChoice] = []
+
+    def chosen(features, targets, counts, train, seed, groups):
+        parts = [Used("names", 0.5, source.matrix, source.vectors)] * 2
+        made.append(assembled(targets, *parts, 1.0))
+        return made[-1]
+
+    monkeypatch.setattr("gatlabel.experiments.frozen.chosen_similarity", chosen)
+    _, backend = benchmark(tmp_path)
+    targets = np.array(backend.data.train.targets)
+    targets[:, [1, 4]] = -1
+    train = dataclasses.replace(backend.data.train, targets=targets)
+    untrained = dataclasses.replace(backend.fit, epochs=0, least_steps=0, ema=0.0)
+    data = dataclasses.replace(backend.data, train=train)
+    backend = dataclasses.replace(backend, data=data, fit=untrained)
+    rows = np.arange(len(targets))
+    method = Method("gat", "similarity", edges)
+    head, scale, _ = backend._trained(method, WHERE, {}, 3, rows)
+    features = torch.tensor(backend.data.train.files["pooled"].open()) / scale
+    choice = control_of(made[0], edges, 3)
+    assert choice is not None
+    expected = similarity_start(features, torch.from_numpy(targets), choice)
+    weight, bias = head.classifier()
+    torch.testing.assert_close(weight, expected.weight, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(bias, expected.bias, rtol=1e-4, atol=1e-4)
+    averages = dataclasses.replace(choice, map_penalty=None, prediction=choice.similarity)
+    averaged = similarity_start(features, torch.from_numpy(targets), averages)
+    assert not torch.allclose(expected.weight[1], averaged.weight[1], atol=1e-2)
 
 
 def test_where_nothing_is_chosen_there_are_no_edges(tmp_path: Path, monkeypatch) -> None:
