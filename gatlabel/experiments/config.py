@@ -198,7 +198,7 @@ class BenchmarkConfig(Options):
 
     def _check_graphs(self) -> None:
         from gatlabel.experiments.graphs import parse_graph
-        from gatlabel.experiments.similarity import SIMILARITY
+        from gatlabel.experiments.methods import SIMILARITY
 
         for graph in self.graphs:
             if graph != SIMILARITY:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gatlabel.errors import InputError
 from gatlabel.experiments.comparisons import Comparison, compare
-from gatlabel.experiments.methods import Method
+from gatlabel.experiments.methods import SIMILARITY, Method
 from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.records import Run, Scope
 from gatlabel.experiments.statistics import STATISTICS
@@ -29,6 +29,9 @@ class DataSetResult:
         runs: One row per run.
         comparisons: All differences.
         environment: Versions and hardware.
+        similarity: What the graph ``similarity`` was in each run and why, as recorded in
+            :class:`~gatlabel.experiments.outcome.Outcome`, by condition, treatment of unknown
+            labels, and seed.
     """
 
     folder: Path
@@ -36,6 +39,7 @@ class DataSetResult:
     runs: Sequence[Run]
     comparisons: Sequence[Comparison]
     environment: Mapping[str, Any]
+    similarity: Mapping[tuple[Condition, str, int], Sequence[str]] = field(default_factory=dict)
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -81,4 +85,17 @@ def compute(store: Store, advance: Callable[[int], None] = lambda count: None) -
         advance,
     )
     runs = [store.runs[key] for key in scope.keys]
-    return DataSetResult(store.folder, scope, runs, comparisons, store.read_environment())
+    about, chosen = store.read_environment(), _chosen_similarity(store, scope)
+    return DataSetResult(store.folder, scope, runs, comparisons, about, chosen)
+
+
+def _chosen_similarity(
+    store: Store, scope: Scope
+) -> dict[tuple[Condition, str, int], tuple[str, ...]]:
+    """Reads the choices; heads with the same training images and targets have the same."""
+    found: dict[tuple[Condition, str, int], tuple[str, ...]] = {}
+    for method, condition, seed in scope.keys:
+        key = (condition, method.unknown, seed)
+        if method.graph == SIMILARITY and method.edges == "own" and key not in found:
+            found[key] = store.read_similarity((method, condition, seed))
+    return {key: lines for key, lines in found.items() if lines}

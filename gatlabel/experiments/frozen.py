@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from gatlabel.baselines.similarity.edges import similarity_graph
 from gatlabel.experiments.config import Start
 from gatlabel.experiments.fitting import Features, fit_head, predict
 from gatlabel.experiments.graphs import complete_targets, make_graph, with_edges
-from gatlabel.experiments.methods import Method
+from gatlabel.experiments.methods import SIMILARITY, Method
 from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.experiments.outcome import (
     Condition,
@@ -27,7 +27,7 @@ from gatlabel.experiments.outcome import (
     parameter_count,
 )
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
-from gatlabel.experiments.similarity import SIMILARITY, chosen_similarity, control_of, share
+from gatlabel.experiments.similarity import chosen_similarity, control_of, reasons_of, share
 from gatlabel.experiments.splits import share_of, split_for_tuning
 from gatlabel.experiments.starting import linear_start
 from gatlabel.features import FeatureFile, Kind
@@ -46,6 +46,22 @@ TIMED = 256  # batch size for timing inference
 @cache
 def _opened(file: FeatureFile) -> NDArray[Any]:
     return file.open()
+
+
+class Trained(NamedTuple):
+    """A trained head.
+
+    Attributes:
+        head: The head.
+        scale: Divisor of its features.
+        seconds: Training time.
+        similarity: What was chosen for the graph ``similarity``, and why.
+    """
+
+    head: Head
+    scale: float
+    seconds: float
+    similarity: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,8 +92,9 @@ class FrozenBackend:
             split = self.data.train
         else:
             split, judged = self.data.tune, np.arange(len(self.data.tune.targets))
-        head, scale, _ = self._trained(method, condition, options, seed, rows)
-        features = Features(self._array(split, head), judged, scale)
+        trained = self._trained(method, condition, options, seed, rows)
+        head = trained.head
+        features = Features(self._array(split, head), judged, trained.scale)
         return mean_average_precision(predict(head, features), split.targets[judged]).value
 
     def run(
@@ -90,8 +107,9 @@ class FrozenBackend:
     ) -> list[Outcome]:
         """Trains once and scores the reported split; with ``ablate`` also without edges."""
         rows = np.arange(len(self.data.train.targets))
-        head, scale, seconds = self._trained(method, condition, options, seed, rows)
-        features = Features(self._array(self.data.report, head), scale=scale)
+        trained = self._trained(method, condition, options, seed, rows)
+        head = trained.head
+        features = Features(self._array(self.data.report, head), scale=trained.scale)
         batch = features[np.arange(min(TIMED, len(features)))]
         heads = {method: head}
         if ablate and isinstance(head, GraphAblatable):
@@ -101,16 +119,16 @@ class FrozenBackend:
                 method,
                 predict(each, features).numpy(),
                 parameter_count(head),
-                seconds,
+                trained.seconds,
                 inference_microseconds(each, batch),
+                trained.similarity,
             )
             for method, each in heads.items()
         ]
 
     def _trained(
         self, method: Method, condition: Condition, options: dict[str, float], seed: int, rows: Rows
-    ) -> tuple[Head, float, float]:
-        """Returns the trained head, the scale of its features, and the training time."""
+    ) -> Trained:
         groups = self.data.train.groups and [self.data.train.groups[row] for row in rows]
         part = share_of(self.data.train.targets[rows], condition.fraction, seed, groups)
         rows, groups = rows[part], groups and [groups[row] for row in part]
@@ -153,11 +171,12 @@ class FrozenBackend:
         seconds = fit_head(
             head, features, known, fit, seed, completion, start, groups=groups, choice=choice
         )
-        return head, features.scale, seconds
+        reasons = () if chosen is None else reasons_of(chosen, counts.labels)
+        return Trained(head, features.scale, seconds, reasons)
 
     def _fitted(
         self, method: Method, rows: Rows, targets: NDArray[np.float32], seed: int
-    ) -> tuple[Head, float, float]:
+    ) -> Trained:
         """Fits a classical method, as :meth:`_trained`."""
         features = Features(_opened(self.data.train.files["pooled"]), rows)
         options = self.heads[method.head]
@@ -169,7 +188,7 @@ class FrozenBackend:
         classifier = ClassicalClassifier(options, seed)
         classifier.fit(features[np.arange(len(features))], known)
         seconds = time.perf_counter() - began
-        return classifier.as_head().eval(), features.scale, seconds
+        return Trained(classifier.as_head().eval(), features.scale, seconds)
 
     def _head(self, method: Method, graph: LabelGraph, width: int) -> Head:
         # heads without edges take the label names from the graph

@@ -60,6 +60,8 @@ class Outcome:
         parameters: Number of learned parameters of the head, before folding.
         train_seconds: Training time in seconds.
         inference_us: Microseconds per image from features to logits, folded if possible.
+        similarity: For the graph ``similarity``: what was chosen and why, for labels with known
+            presences and absences, and for others if there are any.
     """
 
     method: Method
@@ -67,6 +69,7 @@ class Outcome:
     parameters: int
     train_seconds: float
     inference_us: float
+    similarity: tuple[str, ...] = ()
 
 
 class Backend(Protocol):

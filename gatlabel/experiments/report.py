@@ -20,6 +20,7 @@ from gatlabel.experiments.dataset_result import DataSetResult
 from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.records import write_rows
 from gatlabel.experiments.result import BenchmarkResult
+from gatlabel.experiments.similarity_tables import similarity_table
 from gatlabel.experiments.store import Store
 from gatlabel.experiments.tables import Table, is_shown, markdown, references, result_tables
 from gatlabel.files import write_json, write_text
@@ -78,6 +79,9 @@ def markdown_document(result: BenchmarkResult) -> str:
         *(result.table(), "## Comparisons"),
         markdown(compared) if compared.rows else "Nothing was tested.",
     ]
+    similarity = similarity_table(result.data_sets)
+    if similarity.rows:
+        parts += ["## Similarity", markdown(similarity)]
     for title, facts in _facts(result).items():
         lines = "\n".join(clean(f"- {name}: {value}") for name, value in facts.items())
         parts += [f"## {title}", lines]
@@ -112,6 +116,9 @@ def render(result: BenchmarkResult) -> str:
             _html_table(compared) if compared.rows else "<p>Nothing was tested.</p>",
         ),
     }
+    similarity = similarity_table(data_sets)
+    if similarity.rows:
+        sections["Similarity"] = section("similarity", "Similarity", _html_table(similarity))
     for title, facts in _facts(result).items():
         rows = "".join(
             f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"

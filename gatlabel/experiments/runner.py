@@ -17,7 +17,7 @@ from gatlabel.experiments.dataset_result import compute
 from gatlabel.experiments.environment import environment
 from gatlabel.experiments.graphs import control_is_the_graph, make_graph
 from gatlabel.experiments.jobs import RunJob, TuneJob, default_workers, do_jobs
-from gatlabel.experiments.methods import Method, list_methods
+from gatlabel.experiments.methods import SIMILARITY, Method, list_methods
 from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.experiments.outcome import Backend, Condition, Outcome, run_metrics
 from gatlabel.experiments.preparation import Task, prepare, progress_bar, read_task
@@ -25,7 +25,6 @@ from gatlabel.experiments.protocol import protocol_of
 from gatlabel.experiments.records import CHOSEN, Run, Scope
 from gatlabel.experiments.report import write_report
 from gatlabel.experiments.result import BenchmarkResult
-from gatlabel.experiments.similarity import SIMILARITY
 from gatlabel.experiments.splits import frequency_thirds, require_splittable
 from gatlabel.experiments.store import Store
 from gatlabel.experiments.tuning import (
@@ -284,7 +283,7 @@ def _run(
             for outcome in outcomes:
                 measured = run_metrics(outcome.logits, targets, task.names, thirds)
                 run = Run(outcome.method, job.condition, job.seed, _values(outcome, measured, job))
-                store.add_run(run, outcome.logits)
+                store.add_run(run, outcome.logits, outcome.similarity)
             advance(1)
 
         do_jobs(backend, jobs, workers, keep)

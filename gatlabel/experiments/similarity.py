@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity import SimilarityChoice
+from gatlabel.baselines.similarity.choice import WITHOUT
 from gatlabel.baselines.similarity.controls import with_permuted_names, with_random_labels
 from gatlabel.baselines.similarity.edges import share_as_chosen
 from gatlabel.graph import Cooccurrence
+from gatlabel.labels import LabelSet
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.similarity import choose
 
-#: Its name among the graphs.
-SIMILARITY = "similarity"
 MOST_KEPT = 16  # size of the cache of choices in a process
 
 _found: OrderedDict[bytes, SimilarityChoice] = OrderedDict()
@@ -79,3 +79,12 @@ def share(head: torch.nn.Module, choice: SimilarityChoice) -> None:
     """Sets the strengths of a choice in a head on its edges, if the head shares classifiers."""
     if isinstance(head, SharedClassifierHead) and head.mixing is not None:
         share_as_chosen(head, choice)
+
+
+def reasons_of(choice: SimilarityChoice, labels: LabelSet) -> tuple[str, ...]:
+    """Returns what was chosen and why, for seen labels and for others if there are any."""
+    (_, seen), (which, other) = choice.reasons(labels).items()
+    if bool(choice.seen.all()):
+        return (seen,)
+    count, names = which.removeprefix(WITHOUT).strip(" ()").split(": ", 1)
+    return seen, f"{other}; {count} label{'s' * (count != '1')}: {names}"

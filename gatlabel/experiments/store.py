@@ -163,10 +163,15 @@ class Store:
                 raise ValueError(f"targets {targets.shape} for {len(names)} labels")
             return targets.astype(np.float32, copy=False), names, counts
 
-    def add_run(self, run: Run, logits: NDArray[np.float32]) -> None:
-        """Stores a run: first its scores, then its row."""
+    def add_run(
+        self, run: Run, logits: NDArray[np.float32], similarity: Sequence[str] = ()
+    ) -> None:
+        """Stores a run: first its scores, with the chosen similarity if any, then its row."""
+        content: dict[str, Any] = {"logits": logits.astype(np.float32)}
+        if similarity:
+            content["similarity"] = np.array(similarity)
         with atomic_path(self.scores_path(run.key)) as temporary:
-            np.savez_compressed(temporary, logits=logits.astype(np.float32))
+            np.savez_compressed(temporary, **content)
         self.runs[run.key] = run
         rows = [{**identity(*run.key), **run.values} for run in self.runs.values()]
         write_rows(self.results, RUN_COLUMNS, rows)
@@ -197,6 +202,15 @@ class Store:
             if logits.ndim != 2 or logits.dtype.kind != "f":
                 raise ValueError(f"scores {logits.shape} of type {logits.dtype}")
             return logits
+
+    def read_similarity(self, key: RunKey) -> tuple[str, ...]:
+        """Reads what similarity a run chose; empty if none was chosen or it was not recorded.
+
+        Raises:
+            InputError: If the file is missing or damaged.
+        """
+        content = read_npz(self.scores_path(key), "scores")
+        return tuple(str(line) for line in np.atleast_1d(content.get("similarity", ())))
 
     def _read(self) -> None:
         for row in _read_rows(self.results):

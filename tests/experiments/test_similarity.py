@@ -17,8 +17,10 @@ from gatlabel.errors import InputError
 from gatlabel.experiments import similarity
 from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import Condition
-from gatlabel.experiments.runner import make_plan
+from gatlabel.experiments.result import BenchmarkResult
+from gatlabel.experiments.runner import make_plan, run_on
 from gatlabel.experiments.similarity import control_of
+from gatlabel.experiments.similarity_tables import similarity_table
 from tests.experiments.synthetic import NAMES, benchmark, config
 
 WHERE = Condition(1.0, 0.0)
@@ -36,7 +38,7 @@ def test_what_is_chosen_is_what_heads_share(tmp_path: Path, monkeypatch) -> None
     _, backend = benchmark(tmp_path)
     rows = np.arange(len(backend.data.train.targets))
     for edges in ("own", "random", "permuted"):
-        head, _, _ = backend._trained(Method("gat", "similarity", edges), WHERE, {}, 0, rows)
+        head = backend._trained(Method("gat", "similarity", edges), WHERE, {}, 0, rows).head
         features, targets = asked[-1]
         assert features.shape == (len(targets), 8)
         choice = assembled(targets, Used("names", 0.5, weights))
@@ -72,7 +74,7 @@ def test_heads_and_their_controls_begin_with_the_map_of_the_choice(
     backend = dataclasses.replace(backend, data=data, fit=untrained)
     rows = np.arange(len(targets))
     method = Method("gat", "similarity", edges)
-    head, scale, _ = backend._trained(method, WHERE, {}, 3, rows)
+    head, scale, _, _ = backend._trained(method, WHERE, {}, 3, rows)
     features = torch.tensor(backend.data.train.files["pooled"].open()) / scale
     choice = control_of(made[0], edges, 3)
     assert choice is not None
@@ -93,7 +95,7 @@ def test_where_nothing_is_chosen_there_are_no_edges(tmp_path: Path, monkeypatch)
     _, backend = benchmark(tmp_path)
     rows = np.arange(len(backend.data.train.targets))
     own, none = (
-        backend._trained(Method("gat", *rest), WHERE, {}, 0, rows)[0]
+        backend._trained(Method("gat", *rest), WHERE, {}, 0, rows).head
         for rest in (("similarity",), (None, "none"))
     )
     assert own.mixing_matrix() is None
@@ -126,3 +128,46 @@ def test_the_plan_has_it_with_controls_and_end_to_end_refuses_it(tmp_path: Path)
     }
     with pytest.raises(InputError, match="only with mode=frozen"):
         config(tmp_path, graphs=("similarity",), mode="end-to-end")
+
+
+def test_reports_say_what_was_chosen_and_why(tmp_path: Path, monkeypatch) -> None:
+    vectors = torch.randn(len(NAMES), 4, generator=torch.Generator().manual_seed(0))
+    source = source_from_vectors("names", vectors)
+    task, backend = benchmark(tmp_path / "data")
+    targets = np.array(backend.data.train.targets)
+    targets[:, [1, 4]] = -1
+    train = dataclasses.replace(backend.data.train, targets=targets)
+    backend = dataclasses.replace(backend, data=dataclasses.replace(backend.data, train=train))
+
+    def chosen(features, targets, counts, train, seed, groups):
+        parts = [Used("names", 0.5, source.matrix, source.vectors)] * 2
+        return assembled(targets, parts[0] if seed else None, parts[1], 1.0)
+
+    monkeypatch.setattr("gatlabel.experiments.frozen.chosen_similarity", chosen)
+    options = config(
+        tmp_path / "out", graphs=("similarity", "conditional"), heads=("gat",), trials=1
+    )
+    result = run_on(options, task, lambda: backend, lambda line: None)
+    rows = similarity_table(result.data_sets)
+    assert rows.head == [
+        "seed",
+        "labels with known presences and absences",
+        "labels without known presences and absences",
+    ]
+    mapped = "names, strength 0.50, by a map from vectors to classifiers; 2 labels: knife, grass"
+    assert rows.rows == [
+        ["0", "none (no source to test)", mapped],
+        ["1", "names, strength 0.50", mapped],
+    ]
+    for name in ("report.html", "table.md"):
+        assert mapped in (tmp_path / "out" / name).read_text(encoding="utf-8")
+    again = BenchmarkResult.load(tmp_path / "out")
+    assert similarity_table(again.data_sets) == rows
+
+
+def test_reports_without_the_graph_have_no_such_table(tmp_path: Path) -> None:
+    task, backend = benchmark(tmp_path / "data")
+    options = config(tmp_path / "out", heads=("linear",), trials=1, seeds=1)
+    result = run_on(options, task, lambda: backend, lambda line: None)
+    assert not similarity_table(result.data_sets).rows
+    assert "Similarity" not in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")

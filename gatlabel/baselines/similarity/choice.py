@@ -83,15 +83,25 @@ class SimilarityChoice:
         Args:
             labels: The L labels; if given, the second line names those that are not seen.
         """
+        return [
+            f"similarity, labels {which}: {text}" for which, text in self.reasons(labels).items()
+        ]
+
+    def reasons(self, labels: LabelSet | None = None) -> dict[str, str]:
+        """Returns the choice and its reason by the labels that it is for, seen ones first.
+
+        Args:
+            labels: The L labels; if given, those that are not seen are named.
+        """
         without = ""
         if labels is not None and not self.seen.all():
             names = [labels[int(i)] for i in (~self.seen).nonzero()[:, 0]]
             more = ", …" if len(names) > NAMED else ""
             without = f" ({len(names)}: {', '.join(names[:NAMED])}{more})"
-        return [
-            self._line(WITH, self.source, self.strength, "seen"),
-            self._line(f"{WITHOUT}{without}", self.source_unseen, self.strength_unseen, "unseen"),
-        ]
+        return {
+            WITH: self._reason(self.source, self.strength, "seen"),
+            f"{WITHOUT}{without}": self._reason(self.source_unseen, self.strength_unseen, "unseen"),
+        }
 
     def by_label(self, labels: LabelSet) -> dict[str, dict[str, float]]:
         """Returns the weights of other labels' classifiers in those of each label that shares.
@@ -132,19 +142,18 @@ class SimilarityChoice:
             ],
         }
 
-    def _line(self, which: str, source: str | None, strength: float, test: str) -> str:
+    def _reason(self, source: str | None, strength: float, test: str) -> str:
         tests = {one.name: getattr(one, test) for one in self.evidence}
         found: dict[str, Evidence] = {n: one for n, one in tests.items() if one is not None}
-        start = f"similarity, labels {which}: "
         if source is not None:
             mapped = test == "unseen" and self.rule == "map"
             how = ", by a map from vectors to classifiers" if mapped else ""
             numbers = f" ({_numbers(found[source], test)})" if source in found else ""
-            return f"{start}{source}, strength {strength:.2f}{how}{numbers}"
+            return f"{source}, strength {strength:.2f}{how}{numbers}"
         if not found:
-            return f"{start}none ({self.reason or 'no source to test'})"
+            return f"none ({self.reason or 'no source to test'})"
         best = min(found, key=lambda name: (found[name].p, -found[name].z))
-        return f"{start}none; closest was {best} ({_numbers(found[best], test)})"
+        return f"none; closest was {best} ({_numbers(found[best], test)})"
 
 
 def _numbers(one: Evidence, test: str) -> str:
