@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gatlabel.errors import InputError
 from gatlabel.experiments.comparisons import Comparison, compare
 from gatlabel.experiments.methods import SIMILARITY, Method
-from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.outcome import Condition, Reasons
 from gatlabel.experiments.records import Run, Scope
 from gatlabel.experiments.statistics import STATISTICS
 from gatlabel.experiments.store import Store
@@ -39,7 +39,7 @@ class DataSetResult:
     runs: Sequence[Run]
     comparisons: Sequence[Comparison]
     environment: Mapping[str, Any]
-    similarity: Mapping[tuple[Condition, str, int], Sequence[str]] = field(default_factory=dict)
+    similarity: Mapping[tuple[Condition, str, int], Reasons] = field(default_factory=dict)
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -89,13 +89,11 @@ def compute(store: Store, advance: Callable[[int], None] = lambda count: None) -
     return DataSetResult(store.folder, scope, runs, comparisons, about, chosen)
 
 
-def _chosen_similarity(
-    store: Store, scope: Scope
-) -> dict[tuple[Condition, str, int], tuple[str, ...]]:
+def _chosen_similarity(store: Store, scope: Scope) -> dict[tuple[Condition, str, int], Reasons]:
     """Reads the choices; heads with the same training images and targets have the same."""
-    found: dict[tuple[Condition, str, int], tuple[str, ...]] = {}
+    found: dict[tuple[Condition, str, int], Reasons] = {}
     for method, condition, seed in scope.keys:
         key = (condition, method.unknown, seed)
         if method.graph == SIMILARITY and method.edges == "own" and key not in found:
             found[key] = store.read_similarity((method, condition, seed))
-    return {key: lines for key, lines in found.items() if lines}
+    return {key: reasons for key, reasons in found.items() if reasons}

@@ -23,6 +23,7 @@ from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.experiments.outcome import (
     Condition,
     Outcome,
+    Reasons,
     inference_microseconds,
     parameter_count,
 )
@@ -61,7 +62,7 @@ class Trained(NamedTuple):
     head: Head
     scale: float
     seconds: float
-    similarity: tuple[str, ...] = ()
+    similarity: Reasons = ()
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class FrozenBackend:
         seconds = fit_head(
             head, features, known, fit, seed, completion, start, groups=groups, choice=choice
         )
-        reasons = () if chosen is None else reasons_of(chosen, counts.labels)
+        reasons: Reasons = () if chosen is None else reasons_of(chosen, counts.labels)
         return Trained(head, features.scale, seconds, reasons)
 
     def _fitted(

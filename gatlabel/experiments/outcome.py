@@ -19,6 +19,8 @@ from gatlabel.nn import Foldable, Head
 from gatlabel.nn.heads.fitted.base import FittedHead
 
 METRICS = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1")
+#: Pairs: labels, and the similarity chosen for them with its reason.
+Reasons = tuple[tuple[str, str], ...]
 THIRDS = ("mAP_head", "mAP_middle", "mAP_tail")
 
 
@@ -60,8 +62,7 @@ class Outcome:
         parameters: Number of learned parameters of the head, before folding.
         train_seconds: Training time in seconds.
         inference_us: Microseconds per image from features to logits, folded if possible.
-        similarity: For the graph ``similarity``: what was chosen and why, for labels with known
-            presences and absences, and for others if there are any.
+        similarity: For the graph ``similarity``: what was chosen and why.
     """
 
     method: Method
@@ -69,7 +70,7 @@ class Outcome:
     parameters: int
     train_seconds: float
     inference_us: float
-    similarity: tuple[str, ...] = ()
+    similarity: Reasons = ()
 
 
 class Backend(Protocol):

@@ -37,6 +37,7 @@ STYLE = """
 .name { fill: var(--ink); }
 .group { fill: var(--ink); font-weight: 600; }
 td:first-child { white-space: nowrap; }
+#similarity td:last-child { min-width: 18rem; }
 .interval { stroke: var(--k); stroke-width: 2; fill: none; }
 .estimate { fill: var(--k); stroke: var(--k); stroke-width: 2; }
 .estimate.hollow { fill: var(--panel); }

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity import SimilarityChoice
-from gatlabel.baselines.similarity.choice import WITHOUT
 from gatlabel.baselines.similarity.controls import with_permuted_names, with_random_labels
 from gatlabel.baselines.similarity.edges import share_as_chosen
+from gatlabel.experiments.outcome import Reasons
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import LabelSet
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
@@ -81,10 +81,7 @@ def share(head: torch.nn.Module, choice: SimilarityChoice) -> None:
         share_as_chosen(head, choice)
 
 
-def reasons_of(choice: SimilarityChoice, labels: LabelSet) -> tuple[str, ...]:
+def reasons_of(choice: SimilarityChoice, labels: LabelSet) -> Reasons:
     """Returns what was chosen and why, for seen labels and for others if there are any."""
-    (_, seen), (which, other) = choice.reasons(labels).items()
-    if bool(choice.seen.all()):
-        return (seen,)
-    count, names = which.removeprefix(WITHOUT).strip(" ()").split(": ", 1)
-    return seen, f"{other}; {count} label{'s' * (count != '1')}: {names}"
+    seen, other = choice.reasons(labels).items()
+    return (seen,) if bool(choice.seen.all()) else (seen, other)

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from gatlabel.baselines.similarity.choice import WITH, WITHOUT
 from gatlabel.experiments.tables import DataSets, Table
-from gatlabel.experiments.wording import NOTHING
 
 
 def similarity_table(data_sets: DataSets) -> Table:
-    """Returns a row per training set of the graph ``similarity``; no rows without that graph.
+    """Returns the choices of every training set; no rows without the graph ``similarity``.
 
     Columns of data set, condition and treatment of unknown labels are there if these differ.
     """
     found = [
-        ([name, condition.title or "all", unknown], seed, reasons)
+        ([name, condition.title or "all", unknown], [str(seed), which, why])
         for name, result in data_sets.items()
         for (condition, unknown, seed), reasons in result.similarity.items()
+        for which, why in reasons
     ]
-    columns = list(zip(*(place for place, _, _ in found), strict=True))
-    differ = [len(set(column)) > 1 for column in columns]
+    differ = [len({place[k] for place, _ in found}) > 1 for k in range(3)]
     names = ["data set", "condition", "unknown"]
-    head = [name for name, shown in zip(names, differ, strict=False) if shown]
-    rows = [
-        [
-            *(text for text, shown in zip(place, differ, strict=True) if shown),
-            str(seed),
-            *reasons,
-            *[NOTHING] * (2 - len(reasons)),
-        ]
-        for place, seed, reasons in found
-    ]
-    return Table("Chosen in each run", [*head, "seed", f"labels {WITH}", f"labels {WITHOUT}"], rows)
+
+    def shown(place: list[str]) -> list[str]:
+        return [text for text, differs in zip(place, differ, strict=True) if differs]
+
+    head = [*shown(names), "seed", "labels", "similarity, and its reason"]
+    return Table("Chosen in each run", head, [[*shown(place), *rest] for place, rest in found])

@@ -15,7 +15,7 @@ from gatlabel.csv_files import read_rows
 from gatlabel.disk_faults import PREFIX
 from gatlabel.errors import InputError
 from gatlabel.experiments.methods import Method
-from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.outcome import Condition, Reasons
 from gatlabel.experiments.records import (
     IDENTITY,
     RUN_COLUMNS,
@@ -163,9 +163,7 @@ class Store:
                 raise ValueError(f"targets {targets.shape} for {len(names)} labels")
             return targets.astype(np.float32, copy=False), names, counts
 
-    def add_run(
-        self, run: Run, logits: NDArray[np.float32], similarity: Sequence[str] = ()
-    ) -> None:
+    def add_run(self, run: Run, logits: NDArray[np.float32], similarity: Reasons = ()) -> None:
         """Stores a run: first its scores, with the chosen similarity if any, then its row."""
         content: dict[str, Any] = {"logits": logits.astype(np.float32)}
         if similarity:
@@ -203,14 +201,16 @@ class Store:
                 raise ValueError(f"scores {logits.shape} of type {logits.dtype}")
             return logits
 
-    def read_similarity(self, key: RunKey) -> tuple[str, ...]:
+    def read_similarity(self, key: RunKey) -> Reasons:
         """Reads what similarity a run chose; empty if none was chosen or it was not recorded.
 
         Raises:
             InputError: If the file is missing or damaged.
         """
-        content = read_npz(self.scores_path(key), "scores")
-        return tuple(str(line) for line in np.atleast_1d(content.get("similarity", ())))
+        path = self.scores_path(key)
+        content = read_npz(path, "scores")
+        with damaged(path):
+            return tuple((str(which), str(why)) for which, why in content.get("similarity", ()))
 
     def _read(self) -> None:
         for row in _read_rows(self.results):

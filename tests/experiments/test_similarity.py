@@ -149,15 +149,15 @@ def test_reports_say_what_was_chosen_and_why(tmp_path: Path, monkeypatch) -> Non
     )
     result = run_on(options, task, lambda: backend, lambda line: None)
     rows = similarity_table(result.data_sets)
-    assert rows.head == [
-        "seed",
-        "labels with known presences and absences",
-        "labels without known presences and absences",
-    ]
-    mapped = "names, strength 0.50, by a map from vectors to classifiers; 2 labels: knife, grass"
+    seen = "with known presences and absences"
+    other = "without known presences and absences (2: knife, grass)"
+    mapped = "names, strength 0.50, by a map from vectors to classifiers"
+    assert rows.head == ["seed", "labels", "similarity, and its reason"]
     assert rows.rows == [
-        ["0", "none (no source to test)", mapped],
-        ["1", "names, strength 0.50", mapped],
+        ["0", seen, "none (no source to test)"],
+        ["0", other, mapped],
+        ["1", seen, "names, strength 0.50"],
+        ["1", other, mapped],
     ]
     for name in ("report.html", "table.md"):
         assert mapped in (tmp_path / "out" / name).read_text(encoding="utf-8")
