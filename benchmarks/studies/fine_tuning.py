@@ -101,6 +101,7 @@ def run(data: StudySet, images: int, seed: int, options: list[str], out: Path) -
     ap = np.asarray(average_precision(predict_logits(model, images_of(data.test)), targets))
     frequent = (targets == 1).sum(0).numpy() >= 10
     row = {"mAP": round(100 * float(ap[frequent].mean()), 2), "seconds": round(seconds, 1)}
+    row["mAP of all labels"] = round(100 * float(np.nanmean(ap)), 2)
     if options == options_of("closed form", images):
         train = data.draw(images, seed)[0]
         start = ridge_start(

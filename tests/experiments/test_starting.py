@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from gatlabel.baselines.ridge import ridge_start
+from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.baselines.similarity.start import shared_start
 from gatlabel.errors import InputError
 from gatlabel.experiments import starting
 from gatlabel.experiments.fitting import Features
@@ -27,9 +29,9 @@ def counted(monkeypatch):
 
     def counting(features, targets, sharing=None, groups=None):
         calls.append(len(features))
-        return ridge_start(features, targets, sharing, groups)
+        return shared_start(features, targets, sharing, groups)
 
-    monkeypatch.setattr(starting, "ridge_start", counting)
+    monkeypatch.setattr(starting, "shared_start", counting)
     starting._found.clear()
     return calls
 
@@ -58,6 +60,14 @@ def test_it_is_found_once_for_the_same_images_and_targets(counted, tmp_path: Pat
         shared = starting.linear_start(file, features, targets, sharing)
         assert not torch.allclose(shared.weight, first.weight)
     assert counted == [30, 30]  # each share once
+    counted.clear()
+    either = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double()
+    for strength in (0.5, 0.2, 0.5):
+        choice = assembled(targets, Used("names", strength, either))
+        shared = starting.linear_start(file, features, targets, choice)
+        expected = shared_start(torch.from_numpy(array) / features.scale, targets, choice)
+        torch.testing.assert_close(shared.weight, expected.weight)
+    assert counted == [30, 30]  # each choice once
     for k in range(starting.MOST_KEPT):
         starting.linear_start(FeatureFile(tmp_path / f"{k}.npy"), features, targets)
     assert len(starting._found) == starting.MOST_KEPT
