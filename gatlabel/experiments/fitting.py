@@ -86,8 +86,8 @@ def fit_head(
             By default, the head keeps its initialisation and is anchored to zero.
         loss: The loss; binary cross-entropy by default.
         groups: The group of each image, as in ``start``; used with completion only.
-        choice: The choice of similarity whose edges and strengths the head has, if any. A mixing
-            matrix lacks its map to classifiers of labels without evidence of their own.
+        choice: The choice of similarity by which the head shares classifiers, if any. Its mixing
+            matrix lacks the map to classifiers of labels without evidence of their own.
 
     Returns:
         Training time in seconds, excluding the initialisation.
@@ -97,7 +97,7 @@ def fit_head(
     epochs = max(options.epochs, -(-options.least_steps // batches))
     anchored: list[Tensor] = []
     if start is not None:
-        sharing: Sharing = choice if isinstance(head, SharedClassifierHead) else None
+        sharing: Sharing = choice
         if completion is None or bool(completion.known.all()):
             if sharing is None and starts_linear(head):
                 sharing = head.mixing_matrix()

@@ -160,8 +160,8 @@ class FrozenBackend:
             else similarity_graph(choice, counts.labels, counts)
         )
         head = self._head(method, edges, array.shape[1])
-        if choice is not None:
-            share(head, choice)
+        if choice is not None and not share(head, choice):
+            choice = None  # the head ignores it, by its kind or its options
         head.init_bias(torch.from_numpy(counts.base_rates))  # as in training, for every head
         features = Features(array, rows)
         known = torch.from_numpy(targets)

@@ -19,9 +19,9 @@ from gatlabel.nn import Foldable, Head
 from gatlabel.nn.heads.fitted.base import FittedHead
 
 METRICS = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1")
+THIRDS = ("mAP_head", "mAP_middle", "mAP_tail")
 #: Pairs: labels, and the similarity chosen for them with its reason.
 Reasons = tuple[tuple[str, str], ...]
-THIRDS = ("mAP_head", "mAP_middle", "mAP_tail")
 
 
 @dataclass(frozen=True)

@@ -75,10 +75,16 @@ def control_of(choice: SimilarityChoice, edges: str, seed: int) -> SimilarityCho
     return with_permuted_names(choice, seed) if edges == "permuted" else choice
 
 
-def share(head: torch.nn.Module, choice: SimilarityChoice) -> None:
-    """Sets the strengths of a choice in a head on its edges, if the head shares classifiers."""
-    if isinstance(head, SharedClassifierHead) and head.mixing is not None:
-        share_as_chosen(head, choice)
+def share(head: torch.nn.Module, choice: SimilarityChoice) -> bool:
+    """Sets the strengths of a choice in a head on its edges, if the head shares classifiers.
+
+    Returns:
+        Whether it does.
+    """
+    if not isinstance(head, SharedClassifierHead) or head.mixing is None:
+        return False
+    share_as_chosen(head, choice)
+    return True
 
 
 def reasons_of(choice: SimilarityChoice, labels: LabelSet) -> Reasons:

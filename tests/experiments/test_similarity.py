@@ -21,7 +21,7 @@ from gatlabel.experiments.result import BenchmarkResult
 from gatlabel.experiments.runner import make_plan, run_on
 from gatlabel.experiments.similarity import control_of
 from gatlabel.experiments.similarity_tables import similarity_table
-from tests.experiments.synthetic import NAMES, benchmark, config
+from tests.experiments.synthetic import NAMES, SMALL, benchmark, config
 
 WHERE = Condition(1.0, 0.0)
 
@@ -171,3 +171,23 @@ def test_reports_without_the_graph_have_no_such_table(tmp_path: Path) -> None:
     result = run_on(options, task, lambda: backend, lambda line: None)
     assert not similarity_table(result.data_sets).rows
     assert "Similarity" not in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+
+
+def test_heads_that_must_not_share_begin_with_classifiers_of_their_own(
+    tmp_path: Path, monkeypatch
+) -> None:
+    weights = torch.rand(len(NAMES), len(NAMES), dtype=torch.float64).fill_diagonal_(0)
+    monkeypatch.setattr(
+        "gatlabel.experiments.frozen.chosen_similarity",
+        lambda features, targets, *rest: assembled(targets, Used("names", 0.5, weights)),
+    )
+    _, backend = benchmark(tmp_path)
+    heads = {**SMALL, "gat": dataclasses.replace(SMALL["gat"], similarity_weight=0.0)}
+    untrained = dataclasses.replace(backend.fit, epochs=0, least_steps=0, ema=0.0)
+    backend = dataclasses.replace(backend, heads=heads, fit=untrained)
+    rows = np.arange(len(backend.data.train.targets))
+    own, linear = (
+        backend._trained(method, WHERE, {}, 0, rows).head
+        for method in (Method("gat", "similarity"), Method("linear"))
+    )
+    torch.testing.assert_close(own.classifier()[0], linear.classifier()[0])

@@ -19,9 +19,9 @@ def with_permuted_names(choice: SimilarityChoice, seed: int) -> SimilarityChoice
     """Returns the choice as if the names of its labels had been permuted.
 
     Seen labels exchange their names among themselves, and so do all others, each by a random cycle
-    without fixed points. Otherwise labels without known presences would get the classifiers of
-    labels that have none either. The permuted weights are those that permuted label vectors would
-    give, for averages and for the map. Strengths stay with the labels.
+    without fixed points (a single one keeps its name). Otherwise labels without known presences
+    would get the classifiers of labels that have none either. The permuted weights are those that
+    permuted label vectors would give, for averages and for the map. Strengths stay with the labels.
 
     Args:
         choice: The choice.
