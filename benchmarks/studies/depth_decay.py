@@ -15,17 +15,16 @@ cells.jsonl below ``--out``; ``--figures`` writes benchmarks/results/depth-decay
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -m` starts elsewhere
 
 import numpy as np
-import torch
+from cells import Cells, begin, protocol_of
 from fine_tuning import run
 from peer_study.sets import read_set
 from study import write_result
@@ -74,39 +73,24 @@ def figures(cells: list[dict[str, Any]]) -> None:
                 row |= paired(*(np.array([of[s] for s in seeds]) for of in (found, by_decay["1"])))
             rows.append(row)
             print(row)
-    what = {"protocol": (__doc__ or "").split("\n\n", 2)[2], "figures": rows, "cells": cells}
+    what = {"protocol": protocol_of(__doc__), "figures": rows, "cells": cells}
     write_result("depth-decay", what)
 
 
 def main() -> None:
     """Runs the cells that are missing, or prints and writes the figures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--root", type=Path, default=Path("..") / "shared" / "data")
-    parser.add_argument("--out", type=Path, default=Path("runs") / "depth-decay")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--figures", action="store_true", help="compute, and write the results")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    given.out.mkdir(parents=True, exist_ok=True)
-    path = given.out.absolute() / "cells.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    cells = [json.loads(line) for line in lines]
+    given = begin(__doc__, "depth-decay", seeds=3)
+    cells = Cells(given.out)
     if given.figures:
-        figures(cells)
+        figures(cells.rows)
         return
-    there = {(c["set"], c["images"], c["seed"], c["decay"]) for c in cells}
     for seed in range(given.seeds):
         for name, images, decays, options in GRID:
-            data = read_set(name, given.root.absolute(), given.out.absolute(), SCENES_SEED)
+            data = read_set(name, given.root, given.out, SCENES_SEED)
             for decay in decays:
-                if (name, images, seed, decay) in there:
-                    continue
-                cell = {"set": name, "images": images, "seed": seed, "decay": decay}
+                key = {"set": name, "images": images, "seed": seed, "decay": decay}
                 words = options_of(name, options, decay)
-                cell |= run(data, images, seed, words, given.out.absolute())
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(cell) + "\n")
-                print(cell, flush=True)
+                cells.fill(key, partial(run, data, images, seed, words, given.out))
 
 
 if __name__ == "__main__":

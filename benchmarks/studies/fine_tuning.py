@@ -13,14 +13,13 @@ cells.jsonl below ``--out``; ``--figures`` writes benchmarks/results/fine-tuning
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import json
 import shutil
 import sys
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -m` starts e
 
 import numpy as np
 import torch
+from cells import Cells, begin, protocol_of
 from peer_study.sets import StudySet, read_set, write_table
 from study import write_result
 
@@ -120,38 +120,23 @@ def figures(cells: list[dict[str, Any]]) -> None:
         values = np.array([cell["mAP"] for cell in found])
         errors = [cell["frequent error"] for cell in found if "frequent error" in cell]
         print(*key, len(found), f"{values.mean():.1f}", values.tolist(), errors)
-    write_result("fine-tuning", {"protocol": (__doc__ or "").split("\n\n", 2)[2], "cells": cells})
+    write_result("fine-tuning", {"protocol": protocol_of(__doc__), "cells": cells})
 
 
 def main() -> None:
     """Runs the cells that are missing, or prints and writes the figures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--root", type=Path, default=Path("..") / "shared" / "data")
-    parser.add_argument("--out", type=Path, default=Path("runs") / "fine-tuning")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--figures", action="store_true", help="compute, and write the results")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    given.out.mkdir(parents=True, exist_ok=True)
-    path = given.out.absolute() / "cells.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    cells = [json.loads(line) for line in lines]
+    given = begin(__doc__, "fine-tuning", seeds=3)
+    cells = Cells(given.out)
     if given.figures:
-        figures(cells)
+        figures(cells.rows)
         return
-    there = {(c["set"], c["images"], c["seed"], c["setting"]) for c in cells}
     for seed in range(FIRST_SEED, FIRST_SEED + given.seeds):
         for name, images in GRID:
-            data = read_set(name, given.root.absolute(), given.out.absolute())
+            data = read_set(name, given.root, given.out)
             for setting in SETTINGS:
-                if (name, images, seed, setting) in there:
-                    continue
-                cell = {"set": name, "images": images, "seed": seed, "setting": setting}
-                options = options_of(setting, images)
-                cell |= run(data, images, seed, options, given.out.absolute())
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(cell) + "\n")
-                print(cell, flush=True)
+                key = {"set": name, "images": images, "seed": seed, "setting": setting}
+                words = options_of(setting, images)
+                cells.fill(key, partial(run, data, images, seed, words, given.out))
 
 
 if __name__ == "__main__":
