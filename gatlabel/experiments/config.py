@@ -18,6 +18,8 @@ from gatlabel.options import Options, differing, find, flat, group, option, upda
 from gatlabel.printing import clean
 from gatlabel.training.config import TrainConfig
 
+#: The graph that is chosen from the training data of each run.
+SIMILARITY = "similarity"
 Kind = Literal["graphs", "heads", "methods"]
 Mode = Literal["frozen", "end-to-end"]
 Start = Literal["ridge", "random"]
@@ -177,6 +179,8 @@ class BenchmarkConfig(Options):
             train = train.with_options({f"encoder.{n}": getattr(encoder, n) for n in names})
         own = flat(self, lambda f: f.name != "train" and not f.metadata.get("resume"))
         decides = flat(train, lambda f: bool(f.metadata.get("benchmark", True)))
+        if SIMILARITY in self.graphs:  # earlier runs shared classifiers in another way
+            own["similarity"] = "as chosen by train, with its map"
         return {**own, "trials": self.trials_each, "train": decides}
 
     def _check_train(self) -> None:
@@ -198,13 +202,23 @@ class BenchmarkConfig(Options):
 
     def _check_graphs(self) -> None:
         from gatlabel.experiments.graphs import parse_graph
-        from gatlabel.experiments.methods import SIMILARITY
 
         for graph in self.graphs:
             if graph != SIMILARITY:
                 parse_graph(graph)
             elif self.mode != "frozen":
                 raise InputError("graphs=similarity: only with mode=frozen")
+            else:
+                self._refuse_strengths()
+
+    def _refuse_strengths(self) -> None:
+        for head, options in self.head_options.items():
+            weight = getattr(options, "similarity_weight", None)
+            if weight is not None:
+                raise InputError(
+                    f"heads={head}:similarity_weight={weight}: not with graphs=similarity, which "
+                    "chooses the weights; leave it out, or give another graph"
+                )
 
     def _check_effects(self) -> None:
         """Refuses options that were given and have no effect together with the others."""

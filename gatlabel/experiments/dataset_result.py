@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from gatlabel.errors import InputError
 from gatlabel.experiments.comparisons import Comparison, compare
-from gatlabel.experiments.methods import SIMILARITY, Method
+from gatlabel.experiments.config import SIMILARITY
+from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import Condition, Reasons
-from gatlabel.experiments.records import Run, Scope
+from gatlabel.experiments.records import Run, RunKey, Scope
 from gatlabel.experiments.statistics import STATISTICS
 from gatlabel.experiments.store import Store
 
@@ -30,8 +31,7 @@ class DataSetResult:
         comparisons: All differences.
         environment: Versions and hardware.
         similarity: What the graph ``similarity`` was in each run and why, as recorded in
-            :class:`~gatlabel.experiments.outcome.Outcome`, by condition, treatment of unknown
-            labels, and seed.
+            :class:`~gatlabel.experiments.outcome.Outcome`; controls are left out.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class DataSetResult:
     runs: Sequence[Run]
     comparisons: Sequence[Comparison]
     environment: Mapping[str, Any]
-    similarity: Mapping[tuple[Condition, str, int], Reasons] = field(default_factory=dict)
+    similarity: Mapping[RunKey, Reasons] = field(default_factory=dict)
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -89,11 +89,7 @@ def compute(store: Store, advance: Callable[[int], None] = lambda count: None) -
     return DataSetResult(store.folder, scope, runs, comparisons, about, chosen)
 
 
-def _chosen_similarity(store: Store, scope: Scope) -> dict[tuple[Condition, str, int], Reasons]:
-    """Reads the choices; heads with the same training images and targets have the same."""
-    found: dict[tuple[Condition, str, int], Reasons] = {}
-    for method, condition, seed in scope.keys:
-        key = (condition, method.unknown, seed)
-        if method.graph == SIMILARITY and method.edges == "own" and key not in found:
-            found[key] = store.read_similarity((method, condition, seed))
+def _chosen_similarity(store: Store, scope: Scope) -> dict[RunKey, Reasons]:
+    chosen = [key for key in scope.keys if key[0].graph == SIMILARITY and not key[0].is_control]
+    found = {key: store.read_similarity(key) for key in chosen}
     return {key: reasons for key, reasons in found.items() if reasons}

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from gatlabel.baselines.classical import CLASSICAL, ClassicalClassifier, ClassicalOptions
 from gatlabel.baselines.similarity.edges import similarity_graph
-from gatlabel.experiments.config import Start
+from gatlabel.experiments.config import SIMILARITY, Start
 from gatlabel.experiments.fitting import Features, fit_head, predict
 from gatlabel.experiments.graphs import complete_targets, make_graph, with_edges
-from gatlabel.experiments.methods import SIMILARITY, Method
+from gatlabel.experiments.methods import Method
 from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.experiments.outcome import (
     Condition,
@@ -160,8 +160,7 @@ class FrozenBackend:
             else similarity_graph(choice, counts.labels, counts)
         )
         head = self._head(method, edges, array.shape[1])
-        if choice is not None and not share(head, choice):
-            choice = None  # the head ignores it, by its kind or its options
+        shares = choice is not None and share(head, choice)
         head.init_bias(torch.from_numpy(counts.base_rates))  # as in training, for every head
         features = Features(array, rows)
         known = torch.from_numpy(targets)
@@ -170,9 +169,13 @@ class FrozenBackend:
         start = partial(linear_start, file, features, groups=groups) if ridge else None
         fit = dataclasses.replace(self.fit, **options)  # type: ignore[arg-type]
         seconds = fit_head(
-            head, features, known, fit, seed, completion, start, groups=groups, choice=choice
-        )
-        reasons: Reasons = () if chosen is None else reasons_of(chosen, counts.labels)
+            head, features, known, fit, seed, completion, start, groups=groups,
+            choice=choice if shares else None,
+        )  # fmt: skip
+        reasons: Reasons = ()
+        if chosen is not None:  # only linear classifiers start by the map
+            used = chosen if shares and ridge else chosen.without_map()
+            reasons = reasons_of(used, counts.labels)
         return Trained(head, features.scale, seconds, reasons)
 
     def _fitted(

@@ -10,8 +10,6 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.missing import UNKNOWN
 from gatlabel.nn import HEADS, GraphAblatable
 
-#: The graph that is chosen from the training data of each run.
-SIMILARITY = "similarity"
 #: Treatments of unknown labels after which targets are not soft.
 HARD = ("ignore", "negative")
 #: Treatments of the edges of a method's graph, and their names in tables.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gatlabel.experiments.config import BenchmarkConfig
+from gatlabel.experiments.config import SIMILARITY, BenchmarkConfig
 from gatlabel.experiments.preparation import Task
 from gatlabel.experiments.starting import STARTS
 from gatlabel.experiments.statistics import STATISTICS
@@ -48,7 +48,7 @@ def protocol_of(
         "tuning": tuning,
         "seeds": f"{config.seeds}; a seed sets initial weights, order of images, the drawn share "
         "of the images, masked targets, and the random or permuted graph, the same for all methods",
-        "graphs": "built from the training targets only",
+        "graphs": _graphs(config),
         "AP": "uninterpolated, on logits in float64, ties share a threshold; mean over the labels "
         "with positives",
         "decisions": "CF1, OF1: p ≥ 0.5; top-3: the three best of them with p ≥ 0.5",
@@ -61,6 +61,12 @@ def protocol_of(
         facts["not used on frozen features"] = unused
     facts |= {f"note {k}": note for k, note in enumerate([*task.notes, *notes], 1)}
     return facts
+
+
+def _graphs(config: BenchmarkConfig) -> str:
+    if SIMILARITY not in config.graphs:
+        return "built from the training targets only"
+    return "built from the training targets only, similarity also from features and label vectors"
 
 
 def _mode(config: BenchmarkConfig) -> str:

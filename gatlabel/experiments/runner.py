@@ -12,12 +12,12 @@ import numpy as np
 from gatlabel import logs
 from gatlabel.baselines.classical.options import CLASSICAL
 from gatlabel.engine.launchers import refuse_several_processes
-from gatlabel.experiments.config import BenchmarkConfig
+from gatlabel.experiments.config import SIMILARITY, BenchmarkConfig
 from gatlabel.experiments.dataset_result import compute
 from gatlabel.experiments.environment import environment
 from gatlabel.experiments.graphs import control_is_the_graph, make_graph
 from gatlabel.experiments.jobs import RunJob, TuneJob, default_workers, do_jobs
-from gatlabel.experiments.methods import SIMILARITY, Method, list_methods
+from gatlabel.experiments.methods import Method, list_methods
 from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.experiments.outcome import Backend, Condition, Outcome, run_metrics
 from gatlabel.experiments.preparation import Task, prepare, progress_bar, read_task
@@ -83,13 +83,12 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
     for name in config.graphs:
         if name == SIMILARITY:
             notes.append(f"{name}: chosen in each run from its training data; none without gain")
+            notes += _ignoring(config, name)
             continue
         graph = make_graph(name, counts)
         notes.append(f"{name}: {graph.describe()}")
         if graph.relation == "similarity":
-            heads = config.head_options
-            alone = [head for head, options in heads.items() if ignores_similarity(options)]
-            notes += [f"{name}: {SIMILARITY_IGNORED.format(head)}" for head in alone]
+            notes += _ignoring(config, name)
         for edges in ("random", "permuted"):
             if control_is_the_graph(graph, edges, counts):
                 unchanged.append((name, edges))
@@ -107,6 +106,12 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
         range(TUNING_SEED, TUNING_SEED + (config.tuning_seeds or default_seeds)),
         notes,
     )  # fmt: skip
+
+
+def _ignoring(config: BenchmarkConfig, graph: str) -> list[str]:
+    heads = config.head_options
+    alone = [head for head, options in heads.items() if ignores_similarity(options)]
+    return [f"{graph}: {SIMILARITY_IGNORED.format(head)}" for head in alone]
 
 
 def _methods(config: BenchmarkConfig, unchanged: Sequence[tuple[str, str]]) -> list[Method]:

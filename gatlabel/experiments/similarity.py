@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity import SimilarityChoice
+from gatlabel.baselines.similarity.assembly import assembled
 from gatlabel.baselines.similarity.controls import with_permuted_names, with_random_labels
 from gatlabel.baselines.similarity.edges import share_as_chosen
 from gatlabel.experiments.outcome import Reasons
@@ -18,7 +19,7 @@ from gatlabel.graph import Cooccurrence
 from gatlabel.labels import LabelSet
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.similarity import choose
+from gatlabel.training.similarity import choose, replaces_graph
 
 MOST_KEPT = 16  # size of the cache of choices in a process
 
@@ -34,6 +35,8 @@ def chosen_similarity(
     groups: Sequence[str] | None = None,
 ) -> SimilarityChoice:
     """Chooses as ``gatlabel train`` does; once for all methods with the same training data.
+
+    Labels share nothing if similarity gains too little to replace the co-occurrence graph there.
 
     Args:
         features: ``(N, D)``, pooled, of the training images.
@@ -51,7 +54,10 @@ def chosen_similarity(
     key = hashed.digest()
     if key not in _found:
         config = train.with_options({"run.seed": seed})
-        _found[key] = choose(config, features, targets, counts, lambda line: None, groups)
+        found = choose(config, features, targets, counts, lambda line: None, groups)
+        if not found.linear and not replaces_graph(found):
+            found = assembled(targets, evidence=found.evidence)
+        _found[key] = found
         if len(_found) > MOST_KEPT:
             _found.popitem(last=False)
     return _found[key]

@@ -6,21 +6,22 @@ from gatlabel.experiments.tables import DataSets, Table
 
 
 def similarity_table(data_sets: DataSets) -> Table:
-    """Returns the choices of every training set; no rows without the graph ``similarity``.
+    """Returns the choices of every run that is no control; none without the graph ``similarity``.
 
-    Columns of data set, condition and treatment of unknown labels are there if these differ.
+    Data sets, methods and conditions are columns if there are several.
     """
     found = [
-        ([name, condition.title or "all", unknown], [str(seed), which, why])
+        ([name, method.title, condition.title or "all"], [str(seed), which, why])
         for name, result in data_sets.items()
-        for (condition, unknown, seed), reasons in result.similarity.items()
+        for (method, condition, seed), reasons in result.similarity.items()
         for which, why in reasons
     ]
-    differ = [len({place[k] for place, _ in found}) > 1 for k in range(3)]
-    names = ["data set", "condition", "unknown"]
+    several = [len({place[k] for place, _ in found}) > 1 for k in range(3)]
+    several[0] = len(data_sets) > 1
 
     def shown(place: list[str]) -> list[str]:
-        return [text for text, differs in zip(place, differ, strict=True) if differs]
+        return [text for text, there in zip(place, several, strict=True) if there]
 
-    head = [*shown(names), "seed", "labels", "similarity, and its reason"]
-    return Table("Chosen in each run", head, [[*shown(place), *rest] for place, rest in found])
+    head = [*shown(["data set", "method", "condition"]), "seed", "labels"]
+    rows = [[*shown(place), *rest] for place, rest in found]
+    return Table("Chosen in each run", [*head, "similarity, and its reason"], rows)

@@ -20,8 +20,8 @@ from gatlabel.features import FeatureFile
 #: The initialisation of linear classifiers, as a sentence of the protocol.
 STARTS: dict[Start, str] = {
     "ridge": "linear classifiers of pooled features are initialised with, and decay to, ridge "
-    "regression with the penalty chosen by leave-one-out, along the edges of a graph of "
-    "similarity; others start at random and decay to zero",
+    "regression with the penalty chosen by leave-one-out, shared along the edges of a graph of "
+    "similarity, or by the map of the graph similarity; others start at random and decay to zero",
     "random": "linear classifiers start at random and decay to zero",
 }
 MOST_KEPT = 16  # size of the cache of classifiers in a process

@@ -1,6 +1,7 @@
 """The graph ``similarity`` of a benchmark is chosen in each run from what it learns from."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from gatlabel.baselines.similarity import (
     source_from_vectors,
 )
 from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.baselines.similarity.evidence import Evidence, SourceEvidence
 from gatlabel.errors import InputError
 from gatlabel.experiments import similarity
 from gatlabel.experiments.methods import Method
@@ -21,6 +23,7 @@ from gatlabel.experiments.result import BenchmarkResult
 from gatlabel.experiments.runner import make_plan, run_on
 from gatlabel.experiments.similarity import control_of
 from gatlabel.experiments.similarity_tables import similarity_table
+from gatlabel.graph import Cooccurrence
 from tests.experiments.synthetic import NAMES, SMALL, benchmark, config
 
 WHERE = Condition(1.0, 0.0)
@@ -171,6 +174,89 @@ def test_reports_without_the_graph_have_no_such_table(tmp_path: Path) -> None:
     result = run_on(options, task, lambda: backend, lambda line: None)
     assert not similarity_table(result.data_sets).rows
     assert "Similarity" not in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+
+
+def test_the_reports_name_methods_whose_choices_may_differ(tmp_path: Path, monkeypatch) -> None:
+    vectors = torch.randn(len(NAMES), 4, generator=torch.Generator().manual_seed(0))
+    source = source_from_vectors("names", vectors)
+    task, backend = benchmark(tmp_path / "data")
+    targets = np.array(backend.data.train.targets)
+    targets[:, 1] = -1
+    train = dataclasses.replace(backend.data.train, targets=targets)
+    data = dataclasses.replace(backend.data, train=train)
+
+    def chosen(features, targets, counts, train, seed, groups):
+        strength = 0.5 if train.head.name == "gat" else 0.3
+        parts = [Used("names", strength, source.matrix, source.vectors)] * 2
+        return assembled(targets, *parts, 1.0)
+
+    monkeypatch.setattr("gatlabel.experiments.frozen.chosen_similarity", chosen)
+    found = {}
+    for start in ("ridge", "random"):
+        out = tmp_path / start
+        options = config(
+            out, graphs=("similarity",), heads=("gat", "gcn"), trials=1, seeds=1, frozen_start=start
+        )
+        runs = dataclasses.replace(backend, data=data, start=start)
+        lines: list[str] = []
+        result = run_on(options, task, lambda runs=runs: runs, lines.append)
+        table = similarity_table(result.data_sets)
+        assert table.head[0] == "method"
+        found[start] = {(row[0], row[2].split(" ")[0]): row[-1] for row in table.rows}
+        assert any("gcn cannot share classifiers" in line for line in lines)
+        assert "label vectors" in result.data_sets[task.name].protocol["graphs"]
+    gat, gcn = "gat · similarity", "gcn · similarity"
+    assert found["ridge"][gat, "with"] == "names, strength 0.50"
+    assert found["ridge"][gcn, "with"] == "names, strength 0.30"
+    mapped = "names, strength 0.50, by a map from vectors to classifiers"
+    assert found["ridge"][gat, "without"] == mapped
+    # without linear classifiers in closed form there is no map
+    assert found["ridge"][gcn, "without"] == "names, strength 0.30"
+    assert found["random"][gat, "without"] == "names, strength 0.50"
+
+
+def test_several_data_sets_are_told_apart_where_one_has_the_graph(tmp_path: Path) -> None:
+    results = {}
+    for graph in ("similarity", "conditional"):
+        task, backend = benchmark(tmp_path / f"data-{graph}")
+        options = config(tmp_path / graph, graphs=(graph,), heads=("gat",), trials=1, seeds=1)
+        results[graph] = run_on(options, task, lambda backend=backend: backend, lambda line: None)
+    both = BenchmarkResult.load([tmp_path / graph for graph in results])
+    table = similarity_table(both.data_sets)
+    assert table.head[0] == "data set"
+    assert len({row[0] for row in table.rows}) == 1
+
+
+def test_what_gains_too_little_is_not_used_as_in_training(tmp_path: Path, monkeypatch) -> None:
+    weights = torch.rand(len(NAMES), len(NAMES), dtype=torch.float64).fill_diagonal_(0)
+    _, backend = benchmark(tmp_path)
+    targets = torch.from_numpy(np.array(backend.data.train.targets))
+    features = torch.tensor(backend.data.train.files["pooled"].open())
+    counts = Cooccurrence.from_targets(targets, NAMES)
+    for effect, linear in ((0.001, True), (0.01, False)):
+        evidence = SourceEvidence("names", Evidence(effect, 0.0, 0.001, 5.0, 0.001, 0.5, 6))
+        made = assembled(targets, Used("names", 0.5, weights), evidence=(evidence,))
+        monkeypatch.setattr(similarity, "choose", lambda *given, made=made: made)
+        similarity._found.clear()
+        train = backend.train.with_options({"head": SMALL["gat"]})
+        found = similarity.chosen_similarity(features, targets, counts, train, 0)
+        assert found.linear is linear
+        assert (found.sharing() is None) is linear
+        assert "names" in found.explain()[0]  # the evidence is reported all the same
+
+
+def test_given_weights_and_older_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"similarity_weight=0\.3: not with graphs=similarity"):
+        config(tmp_path, graphs=("similarity",), heads=("gat:similarity_weight=0.3",))
+    task, backend = benchmark(tmp_path / "data")
+    options = config(tmp_path / "out", graphs=("similarity",), heads=("gat",), trials=1, seeds=1)
+    run_on(options, task, lambda: backend, lambda line: None)
+    path = tmp_path / "out" / "benchmark.json"
+    old = json.loads(path.read_text(encoding="utf-8"))
+    del old["similarity"]
+    path.write_text(json.dumps(old), encoding="utf-8")
+    with pytest.raises(InputError, match="similarity was None, now as chosen by train"):
+        run_on(options, task, lambda: backend, lambda line: None)
 
 
 def test_heads_that_must_not_share_begin_with_classifiers_of_their_own(

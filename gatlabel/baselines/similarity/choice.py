@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -69,6 +69,11 @@ class SimilarityChoice:
         shares = torch.as_tensor(weights_by_presences(self.strength, self.positives))
         strength = torch.where(self.seen, shares, self.strength_unseen)
         return torch.where(self.similarity.any(1), strength, 0.0)
+
+    def without_map(self) -> SimilarityChoice:
+        """Returns the choice with averages of similar labels' classifiers in place of the map."""
+        averages = torch.where(self.seen[:, None], 0.0, self.similarity)
+        return replace(self, map_penalty=None, prediction=averages)
 
     def sharing(self) -> Tensor | None:
         """Returns C, float64 ``(L, L)``, of classifiers ``C V``; ``None`` if none share."""

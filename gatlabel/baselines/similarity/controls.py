@@ -9,10 +9,6 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity.choice import SimilarityChoice
-from gatlabel.baselines.similarity.edges import similarity_graph
-from gatlabel.baselines.similarity.sources import normalised
-from gatlabel.graph import rewired
-from gatlabel.labels import LabelSet
 
 
 def with_permuted_names(choice: SimilarityChoice, seed: int) -> SimilarityChoice:
@@ -21,7 +17,8 @@ def with_permuted_names(choice: SimilarityChoice, seed: int) -> SimilarityChoice
     Seen labels exchange their names among themselves, and so do all others, each by a random cycle
     without fixed points (a single one keeps its name). Otherwise labels without known presences
     would get the classifiers of labels that have none either. The permuted weights are those that
-    permuted label vectors would give, for averages and for the map. Strengths stay with the labels.
+    permuted label vectors would give, for averages and for the map. Strengths stay with the labels,
+    but a label that gets the name of one without similar labels shares nothing.
 
     Args:
         choice: The choice.
@@ -40,29 +37,29 @@ def with_permuted_names(choice: SimilarityChoice, seed: int) -> SimilarityChoice
 
 
 def with_random_labels(choice: SimilarityChoice, seed: int) -> SimilarityChoice:
-    """Returns the choice with its weights given to other labels, drawn at random.
+    """Returns the choice with the weights of each label given to other labels, drawn at random.
 
-    Edges are swapped as in :func:`~gatlabel.graph.rewired`: each label keeps its weights and the
-    number of labels that it contributes to. The weights of a map are permuted within each row.
-    Strengths stay with the labels.
+    Each label keeps its strength and the size of its weights, of an average as of a map. The labels
+    drawn are seen ones. With few labels all are similar to all, so there are no edges to swap, only
+    weights.
 
     Args:
         choice: The choice.
-        seed: Seed of the swaps and permutations.
+        seed: Seed of the draws.
     """
-    names = LabelSet([str(k) for k in range(len(choice.seen))])
-    edges = rewired(similarity_graph(choice, names), seed)
-    similarity = normalised(edges.to_dense(torch.float64))
+    generator = np.random.default_rng(seed)
+    similarity = _shuffled_rows(choice.similarity, choice.seen, generator)
     prediction = torch.where(choice.seen[:, None], 0.0, similarity)
     if choice.map_penalty is not None:
-        prediction = _shuffled_rows(choice.prediction, choice.seen, seed)
+        prediction = _shuffled_rows(choice.prediction, choice.seen, generator)
     return dataclasses.replace(choice, similarity=similarity, prediction=prediction)
 
 
-def _shuffled_rows(weights: Tensor, seen: Tensor, seed: int) -> Tensor:
-    """Permutes the weights of seen labels within each row of another label."""
-    found, generator = weights.clone(), np.random.default_rng(seed)
-    columns = seen.nonzero()[:, 0]
-    for row in (~seen).nonzero()[:, 0].tolist():
-        found[row, columns] = weights[row, torch.from_numpy(generator.permutation(columns.numpy()))]
+def _shuffled_rows(weights: Tensor, seen: Tensor, generator: np.random.Generator) -> Tensor:
+    """Permutes the weights of the seen labels within each row, except a label's own."""
+    found = weights.clone()
+    columns = seen.nonzero()[:, 0].numpy()
+    for row in range(len(weights)):
+        others = columns[columns != row]
+        found[row, others] = weights[row, generator.permutation(others)]
     return found

@@ -63,7 +63,7 @@ def test_a_single_label_without_presences_gets_the_weights_of_other_names(case) 
 
 
 @pytest.mark.parametrize("penalty", [None, 1.0], ids=["neighbours", "map"])
-def test_random_labels_keep_weights_and_the_number_of_contributions(case, penalty) -> None:
+def test_random_labels_keep_the_weights_of_each_label(case, penalty) -> None:
     targets, vectors = case
     choice = chosen(vectors, targets, penalty)
     found, again = (with_random_labels(choice, seed) for seed in (0, 1))
@@ -71,28 +71,54 @@ def test_random_labels_keep_weights_and_the_number_of_contributions(case, penalt
         (found.similarity, choice.similarity),
         (found.prediction, choice.prediction),
     ):
-        torch.testing.assert_close(mine.sort(1).values, theirs.sort(1).values, rtol=1e-5, atol=1e-6)
+        assert torch.equal(mine.sort(1).values, theirs.sort(1).values)
         assert not mine[:, :UNSEEN].any()  # labels without evidence contribute nothing
         assert not torch.allclose(mine, theirs, atol=0.01)
     assert not found.similarity.diagonal().any()
-    contributions = [(one.similarity > 0).sum(0) for one in (found, choice)]
-    assert torch.equal(*contributions)
+    assert torch.equal(found.strengths(), choice.strengths())
     assert not torch.equal(found.similarity, again.similarity)
     assert not found.prediction[UNSEEN:].any()
     if penalty is None:
-        torch.testing.assert_close(found.prediction[:UNSEEN], found.similarity[:UNSEEN])
+        assert torch.equal(found.prediction[:UNSEEN], found.similarity[:UNSEEN])
 
 
 @pytest.mark.parametrize("control", [with_permuted_names, with_random_labels])
-def test_strengths_stay_with_the_labels(case, control) -> None:
-    targets, vectors = case
-    vectors[3], vectors[20] = 1, 2  # every label has similar ones
+@pytest.mark.parametrize("labels", [4, 8, 12])
+def test_few_labels_that_are_all_similar_have_controls_too(labels, control) -> None:
+    generator = torch.Generator().manual_seed(labels)
+    targets = (torch.rand(60, labels, generator=generator) < 0.4).float()
+    targets[:, 0] = -1
+    vectors = 1 + torch.rand(labels, 5, generator=generator)  # every cosine is positive
     choice = chosen(vectors, targets, None)
-    torch.testing.assert_close(control(choice, 0).strengths(), choice.strengths())
+    found = control(choice, 0)
+    assert not torch.allclose(found.similarity, choice.similarity, atol=1e-3)
+    assert not torch.allclose(found.prediction, choice.prediction, atol=1e-3)
+
+
+def test_strengths_stay_with_labels_that_get_names_with_similar_ones(case) -> None:
+    targets, vectors = case
+    choice = chosen(vectors, targets, None)
+    found = with_permuted_names(choice, 0)
+    order = order_of(choice, 0)
+    nothing = ~choice.similarity.any(1)
+    assert nothing.nonzero()[:, 0].tolist() == [3, 20]
+    assert not found.strengths()[nothing[order]].any()
+    both = ~nothing & ~nothing[order]
+    assert torch.equal(found.strengths()[both], choice.strengths()[both])
+    assert (found.strengths()[nothing & ~nothing[order]] > 0).all()
 
 
 @pytest.mark.parametrize("control", [with_permuted_names, with_random_labels])
 def test_where_nothing_is_shared_controls_share_nothing(case, control) -> None:
-    choice = assembled(case[0])
-    assert control(choice, 0).linear
-    assert control(choice, 0).sharing() is None
+    found = control(assembled(case[0]), 0)
+    assert not found.similarity.any()
+    assert not found.prediction.any()
+    assert found.sharing() is None
+
+
+def test_averages_in_place_of_the_map_are_those_of_a_choice_without_map(case) -> None:
+    targets, vectors = case
+    found, other = chosen(vectors, targets, 1.0).without_map(), chosen(vectors, targets, None)
+    torch.testing.assert_close(found.prediction, other.prediction)
+    assert torch.equal(found.similarity, other.similarity)
+    assert found.rule == "neighbours"
