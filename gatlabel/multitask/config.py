@@ -104,8 +104,8 @@ class MultiTaskConfig(Options):
         for name, usual in _OF_ONE_TASK.items():
             if getattr(run, name) != usual:
                 raise InputError(f"run.{name}={getattr(run, name)}: not for several tasks")
-        if run.keep == "proven":
-            raise InputError("run.keep=proven: not for several tasks, only last and best")
+        if run.keep in ("proven", "unless-worse"):
+            raise InputError(f"run.keep={run.keep}: not for several tasks, only last and best")
         shared = self.shared.tasks or ()
         heads = [self.shared.head if t.name in shared else t.head for t in self.tasks]
         starts = [getattr(head, "start", None) == "ridge" for head in heads]

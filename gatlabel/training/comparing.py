@@ -22,6 +22,7 @@ from gatlabel.training.evaluation import evaluate
 from gatlabel.training.evidence import validation_evidence
 from gatlabel.training.fitting import fit
 from gatlabel.training.given import Given
+from gatlabel.training.proving import RULES
 from gatlabel.training.refitting import refit
 from gatlabel.training.settling import settle
 from gatlabel.training.starting import start_in_closed_form
@@ -82,7 +83,7 @@ def baselines_of(
             fit(model, alike, loaders(splits, model, alike), None, completion=completion)
             if alike.run.refit:
                 refit(model, alike, splits.train, completion)
-            if keep == "proven":
+            if keep in RULES:
                 evidence = validation_evidence(model, untrained, splits.val, alike)
                 settle(model, untrained, evidence, alike, log)
         result = evaluate(model.to(choose_device(config.run.device)), source, split)

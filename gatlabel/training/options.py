@@ -137,11 +137,12 @@ class RunOptions(Options):
         "Stop when validation mAP has not risen for this many epochs; 0 never stops.",
         least=0, most=_MANY, benchmark=False,
     )  # fmt: skip
-    keep: Literal["last", "best", "proven"] | None = option(
+    keep: Literal["last", "best", "proven", "unless-worse"] | None = option(
         "last",
-        "Weights of the model: last, best or proven. best is by validation mAP. proven is the "
-        "last, if they improve on the closed-form initialisation by more than the standard error, "
-        "otherwise the initialisation. None leaves the choice to the recipe auto.",
+        "Weights of the model: last, best, proven or unless-worse. best is by validation mAP. "
+        "proven is the last, if they improve on the closed-form initialisation by more than the "
+        "standard error, otherwise the initialisation. unless-worse is the last, unless they are "
+        "worse by more than it. None leaves the choice to the recipe auto.",
         short="keep", benchmark=False,
     )  # fmt: skip
     refit: bool | None = option(
@@ -153,8 +154,8 @@ class RunOptions(Options):
     folds: int | None = option(
         None,
         "Number of folds of cross-validation, trained in addition. The out-of-fold predictions are "
-        "written to out_of_fold.npz and used by keep=proven. The final model is the one that was "
-        "trained on all training images.",
+        "written to out_of_fold.npz and used by keep=proven and unless-worse. The final model is "
+        "the one that was trained on all training images.",
         least=2, most=1000, short="folds", benchmark=False,
     )  # fmt: skip
     compare: Literal["auto", "yes", "no"] = option(

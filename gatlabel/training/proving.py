@@ -68,3 +68,16 @@ def is_proven(difference: float, error: float) -> bool:
     one of them is not known (NaN).
     """
     return difference > error
+
+
+def is_not_worse(difference: float, error: float) -> bool:
+    """Whether a difference is no loss by more than its standard error; not if one is NaN.
+
+    :func:`is_proven` with the burden of proof reversed, for a case in which earlier measurements
+    found large gains.
+    """
+    return difference > -error
+
+
+#: Choices between trained weights and the closed-form initialisation, by the option ``run.keep``.
+RULES = {"proven": is_proven, "unless-worse": is_not_worse}

@@ -47,6 +47,7 @@ from gatlabel.training.initialising import start_from
 from gatlabel.training.losses import loss_for, refuse_shared_batches
 from gatlabel.training.options import Auto, seconds_of
 from gatlabel.training.planning import plan
+from gatlabel.training.proving import RULES
 from gatlabel.training.rate_finding import with_found_rate
 from gatlabel.training.refitting import refit, require_refittable
 from gatlabel.training.reporting import metrics_file, report_content
@@ -276,7 +277,7 @@ def _run(
         model = fit_classical(model, config, splits, completion, decide)
         config = config.with_options({"run.epochs": 0})
     # the checkpoint contains the choices made before an interruption
-    elif checkpoint is None or shares or config.run.keep == "proven":
+    elif checkpoint is None or shares or config.run.keep in RULES:
         model, config, start = plan(
             model,
             config,
@@ -304,7 +305,7 @@ def _run(
         folder.begin(config, counts, graph, choices)
     elif folder.choices.is_file():  # what was repeated above does not have the reasons
         choices = Choices.load(folder.choices)
-    proves = start is not None and config.run.keep == "proven"
+    proves = start is not None and config.run.keep in RULES
     untrained = copy.deepcopy(model) if proves or config.run.folds else None
     curves: list[dict[str, float]] = []
     if config.run.epochs and batches is not None:

@@ -17,7 +17,7 @@ from gatlabel.training.evaluation import Evaluation, evaluation_of
 from gatlabel.training.evidence import Evidence, validation_evidence
 from gatlabel.training.folding import fold_evidence, scores_of
 from gatlabel.training.out_of_fold import OutOfFold
-from gatlabel.training.proving import gain, is_proven
+from gatlabel.training.proving import RULES, gain
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.starting import Start, features
 
@@ -39,11 +39,11 @@ def settle(
     config: TrainConfig,
     log: Log,
 ) -> tuple[bool, float]:
-    """Restores the initial weights of a trained model, unless training has improved it.
+    """Restores the initial weights of a trained model, if the evidence is against the trained ones.
 
     First the residual attention is scaled by the factor that the images support
-    (:func:`~gatlabel.baselines.shrinkage.shrink`). Then the initial weights are kept unless mAP has
-    increased by more than its standard error.
+    (:func:`~gatlabel.baselines.shrinkage.shrink`). Then the rule of ``run.keep`` is applied to the
+    change of mAP and its standard error (:data:`~gatlabel.training.proving.RULES`).
 
     Args:
         model: The trained model, on the CPU.
@@ -69,7 +69,7 @@ def settle(
         log(f"the residual attention is scaled by {factor:.2f}, chosen on {evidence.images} images")
         trained = linear + factor * residual
     difference, error = gain(trained, start, evidence.targets, config.run.seed, evidence.groups)
-    kept = is_proven(difference, error)
+    kept = RULES[config.run.keep or ""](difference, error)
     if not kept:
         model.load_state_dict(untrained.state_dict())
     log(
@@ -115,7 +115,7 @@ def settled(
             untrained, config, splits, signals, log,
             graph=graph, choice=None if start is None else start.choice,
         )  # fmt: skip
-    if trained and start is not None and config.run.keep == "proven":
+    if trained and start is not None and config.run.keep in RULES:
         judged = evidence or validation_evidence(model, untrained, splits.val, config)
         trained, factor = settle(model, untrained, judged, config, log)
     if evidence is not None and fold_of is not None:

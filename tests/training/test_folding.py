@@ -18,6 +18,7 @@ from gatlabel.training import auto, fitting, plain, train
 from gatlabel.training.building import build_graph
 from gatlabel.training.data import read_data
 from gatlabel.training.out_of_fold import OutOfFold
+from gatlabel.training.proving import RULES
 
 QUICK = {
     "encoder.backbone": "shufflenet_v2_x0_5",
@@ -63,7 +64,7 @@ def test_of_a_closed_form_each_fold_is_the_regression_on_the_others(
 def test_folds_choose_between_start_and_trained_weights(
     proven: bool, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatlabel.training.settling.is_proven", lambda gained, error: proven)
+    monkeypatch.setitem(RULES, "proven", lambda gained, error: proven)
     lines: list[str] = []
     options = {"run.folds": 2, "run.epochs": 1, "head.hidden": 8, "head.similarity": "none"}
     train(config_of(tiny_csv, tmp_path / "run", **options), log=lines.append)

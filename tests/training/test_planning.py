@@ -23,6 +23,7 @@ from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
 from gatlabel.training.durations import seconds_per_image, seconds_per_training_image
 from gatlabel.training.evaluation import evaluate
+from gatlabel.training.proving import RULES
 from gatlabel.training.recipes import config_from, read_config
 from gatlabel.training.similarity import _made
 
@@ -90,7 +91,7 @@ def test_an_encoder_with_uninformative_features_is_trained_and_validation_choose
     assert len(result.curves) == written["run.epochs"] == 12
     its = auto_table.UNLIKE_FROM_START
     assert {name: written[name] for name in its} == its
-    assert (written["run.keep"], written["encoder.freeze"]) == ("proven", "none")
+    assert (written["run.keep"], written["encoder.freeze"]) == ("unless-worse", "none")
     assert written["run.refit"] is True
     assert written["images.augmentation"] == "standard"  # of twelve epochs
     assert any(line.startswith("the features explain little") for line in lines)
@@ -136,7 +137,7 @@ def test_the_start_is_kept_where_training_has_not_gained(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start, _ = trained(config_of(tiny_csv, tmp_path / "start", **{"images.size": 32}))
-    monkeypatch.setattr("gatlabel.training.settling.is_proven", lambda gained, error: False)
+    monkeypatch.setitem(RULES, "proven", lambda gained, error: False)
     kept, lines = trained(
         config_of(
             tiny_csv, tmp_path / "run", **{"images.size": 32, "run.epochs": 1, "optimizer.lr": 0.1}
@@ -145,7 +146,7 @@ def test_the_start_is_kept_where_training_has_not_gained(
     assert any("the closed-form initialisation is kept" in line for line in lines)
     left, right = (run.model.state_dict() for run in (start, kept))
     assert all(torch.equal(left[name], right[name]) for name in left)
-    monkeypatch.setattr("gatlabel.training.settling.is_proven", lambda gained, error: True)
+    monkeypatch.setitem(RULES, "proven", lambda gained, error: True)
     other, lines = trained(
         config_of(
             tiny_csv,

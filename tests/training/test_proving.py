@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from gatlabel.training.proving import PARTS, gain, is_proven
+from gatlabel.training.proving import PARTS, RULES, gain, is_not_worse, is_proven
 
 
 def scores(images: int, labels: int, strength: float, seed: int):
@@ -47,18 +47,22 @@ def test_what_is_clearly_better_has_gained_and_what_is_worse_has_not() -> None:
     poor, _ = scores(200, 5, 0.0, 4)
     assert is_proven(*gain(good, poor, targets))
     assert not is_proven(*gain(poor, good, targets))
+    assert is_not_worse(*gain(good, poor, targets))
+    assert not is_not_worse(*gain(poor, good, targets))
 
 
-def test_of_equally_good_scores_the_trained_are_kept_in_about_a_sixth_of_cases() -> None:
-    kept = 0
+def test_of_equally_good_scores_a_sixth_or_all_but_a_sixth_of_the_trained_are_kept() -> None:
+    kept = dict.fromkeys(RULES, 0)
     for seed in range(60):
         first, targets = scores(120, 6, 0.0, 10 + seed)
         noise = torch.Generator().manual_seed(seed)
         ours, theirs = (
             first + 1.0 * targets + torch.randn(first.shape, generator=noise) for _ in range(2)
         )
-        kept += is_proven(*gain(ours, theirs, targets))
-    assert 2 <= kept <= 18
+        for name, rule in RULES.items():
+            kept[name] += rule(*gain(ours, theirs, targets))
+    assert 2 <= kept["proven"] <= 18
+    assert 42 <= kept["unless-worse"] <= 58
 
 
 def test_without_any_map_the_start_stays() -> None:
@@ -89,6 +93,13 @@ def test_a_gain_whose_error_is_not_known_is_no_proof() -> None:
     assert not is_proven(float("nan"), 0.1)
     assert not is_proven(0.1, 0.1)
     assert is_proven(0.11, 0.1)
+
+
+def test_a_change_whose_error_is_not_known_is_no_reason_to_keep_trained_weights() -> None:
+    assert not is_not_worse(0.1, float("nan"))
+    assert not is_not_worse(float("nan"), 0.1)
+    assert not is_not_worse(-0.1, 0.1)
+    assert is_not_worse(-0.09, 0.1)
 
 
 @pytest.mark.parametrize("positives", [[0], [0, 1]])
