@@ -75,8 +75,9 @@ def words(data: StudySet, images: int, seed: int, options: list[str], folder: Pa
     found += ["--data.annotations", str(folder / "table.csv"), "--seed", str(seed)]
     found += ["--data.classes", str(folder / "classes.txt"), "--output", str(folder / "run")]
     found += ["--workers", "0", "--progress", "false", *options]
-    trained = ["--freeze", "norms", "--keep", "last"]
-    return found if options == ["--epochs", "0"] else [*found, *trained]
+    if options == ["--epochs", "0"]:
+        return found
+    return [*found, "--freeze", "norms", *([] if "--keep" in options else ["--keep", "last"])]
 
 
 def run(data: StudySet, images: int, seed: int, options: list[str], out: Path) -> dict[str, Any]:

@@ -24,8 +24,9 @@ FINE_TUNED_FROM = {"fast": math.inf, "good": 1000, "best": 200}
 WITHIN = {"fast": 0.0, "good": 120.0, "best": 1800.0}
 #: Epochs if the encoder is trained: maximum, minimum, and total number of images in all epochs.
 EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_000)}
-#: The minimum with a time limit and few images.
-FEWEST_EPOCHS = 2
+#: The minimum with a time limit and few images, and how many images one epoch must have else.
+#: Measured: 2 epochs of 100 and one of 500 gain (docs/studies/auto.md).
+FEWEST_EPOCHS, ENOUGH_FOR_ONE = 2, 200
 #: Factor on estimated durations of passes and epochs, which leave out decoding and the optimiser.
 MARGIN = 1.2
 
@@ -88,7 +89,7 @@ class Budget:
         )
         if seconds <= left and self._trains(start) and not start.informative:
             cost = self._cost(model, start)
-            if FEWEST_EPOCHS * cost.epoch / area <= left:
+            if self._fewest_epochs * cost.epoch / area <= left:
                 seconds += cost.of(self._full_epochs())
         return seconds <= left
 
@@ -130,8 +131,14 @@ class Budget:
         possible = int(min((left - cost.once) / cost.epoch, table))
         if start is None:
             return max(possible, 1)
-        least = FEWEST_EPOCHS if self.few else EPOCHS[preset_of(self.config)][1]
-        return possible if possible >= min(least, table) else 0
+        return possible if possible >= min(self._fewest_epochs, table) else 0
+
+    @property
+    def _fewest_epochs(self) -> int:
+        """The smallest number of epochs that pays with a time limit."""
+        if not self.few:
+            return EPOCHS[preset_of(self.config)][1]
+        return 1 if self.train >= ENOUGH_FOR_ONE else FEWEST_EPOCHS
 
     def _full_epochs(self) -> int:
         """Returns the number of epochs without a time limit."""

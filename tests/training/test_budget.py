@@ -40,6 +40,10 @@ NAN = float("nan")
         (500, "good", 1e9, 1.0, 12),
         (500, "good", 1e-3, 1.0, 0),
         (500, "good", 2.0, 1.0, 9),  # 0.192 s each, and 0.144 s afterwards
+        (500, "good", 0.5, 1.0, 1),
+        (500, "good", 0.3, 1.0, 0),
+        (100, "good", 0.15, 1.0, 2),  # 0.048 s each, and the same afterwards
+        (100, "good", 0.11, 1.0, 0),  # one epoch of so few images is not enough
         (500, "fast", 1e9, 1.0, 0),
     ],
 )
