@@ -85,7 +85,7 @@ def choices(
             unlike = not frozen and not start.informative
             found |= UNLIKE_FROM_START if unlike else FROM_START
             found["run.refit"] = unlike and few
-            if unlike:  # training gained on every draw of such images (docs/studies/auto.md)
+            if unlike:  # training gained in 24 of 25 such runs (docs/studies/auto.md)
                 found["run.keep"] = "unless-worse"
             if unlike and epochs >= AUGMENTED_FROM:
                 found["images.augmentation"] = "standard"

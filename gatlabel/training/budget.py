@@ -24,7 +24,7 @@ FINE_TUNED_FROM = {"fast": math.inf, "good": 1000, "best": 200}
 WITHIN = {"fast": 0.0, "good": 120.0, "best": 1800.0}
 #: Epochs if the encoder is trained: maximum, minimum, and total number of images in all epochs.
 EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_000)}
-#: The minimum with a time limit and few images, and how many images one epoch must have else.
+#: The minimum with a time limit and few images, and from how many images one epoch is enough.
 #: Measured: 2 epochs of 100 and one of 500 gain (docs/studies/auto.md).
 FEWEST_EPOCHS, ENOUGH_FOR_ONE = 2, 200
 #: Factor on estimated durations of passes and epochs, which leave out decoding and the optimiser.
