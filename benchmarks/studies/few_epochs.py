@@ -16,14 +16,13 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -m` starts elsewhere
 
 import numpy as np
 from cells import Cell, Cells, begin, protocol_of
 from depth_decay import SCENES_SEED, UNLIKE
-from fine_tuning import run
+from fine_tuning import run, run_compared
 from peer_study.sets import StudySet, read_set
 from study import write_result
 from task_models import paired
@@ -36,17 +35,8 @@ COMPARED = ("--images.augmentation", "light", "--run.refit", "true", "--keep", "
 
 def trained(data: StudySet, images: int, seed: int, epochs: int, out: Path) -> Cell:
     """Runs a cell that is trained; keeps the weights in any case, and what validation says."""
-    said: list[float] = []
-
-    def keep(difference: float, error: float) -> bool:
-        said.extend((difference, error))
-        return True
-
     options = [*UNLIKE, *COMPARED, "--epochs", str(epochs)]
-    with patch.dict(RULES, {"unless-worse": keep}):
-        row = run(data, images, seed, options, out)
-    change, its_error = (round(100 * value, 3) for value in said)
-    return row | {"validation change": change, "its error": its_error}
+    return run_compared(data, images, seed, options, out)
 
 
 def figures(cells: Cells) -> None:
