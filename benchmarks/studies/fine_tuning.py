@@ -29,8 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -m` starts e
 import numpy as np
 import torch
 from cells import Cells, begin, protocol_of
+from numpy.typing import NDArray
 from peer_study.sets import StudySet, read_set, write_table
 from study import write_result
+from torch import Tensor
 
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.cli import main as command_line
@@ -73,13 +75,28 @@ def words(data: StudySet, images: int, seed: int, options: list[str], folder: Pa
     ]
     write_table(folder / "table.csv", ("image", "split", "labels"), rows)
     (folder / "classes.txt").write_text("\n".join(data.labels) + "\n", encoding="utf-8")
-    found = ["train", "--data", "csv", "--root", str(data.root), "--image-size", "160"]
+    found = ["train", "--data", "csv", "--root", str(data.root)]
     found += ["--data.annotations", str(folder / "table.csv"), "--seed", str(seed)]
     found += ["--data.classes", str(folder / "classes.txt"), "--output", str(folder / "run")]
     found += ["--workers", "0", "--progress", "false", *options]
-    if options == ["--epochs", "0"]:
-        return found
-    return [*found, "--freeze", "norms", *([] if "--keep" in options else ["--keep", "last"])]
+    defaults = {"--image-size": "160"}
+    if options[:2] != ["--epochs", "0"]:
+        defaults |= {"--freeze": "norms", "--keep": "last"}
+    return found + [word for k, v in defaults.items() if k not in options for word in (k, v)]
+
+
+def images_of(data: StudySet, model: MultiLabelClassifier, which: NDArray[np.int64]) -> FileImages:
+    """Returns images of a set, as a model reads them."""
+    names = [data.names[k] for k in which]
+    return FileImages(data.root, LabelSet(model.labels), names, data.present[which])
+
+
+def mean_ap(data: StudySet, logits: Tensor) -> tuple[float, float]:
+    """Returns the mAP of test images, in percent: of frequent labels, and of all."""
+    targets = torch.from_numpy(data.judged[data.test])
+    ap = np.asarray(average_precision(logits, targets))
+    frequent = (targets == 1).sum(0).numpy() >= 10
+    return round(100 * float(ap[frequent].mean()), 2), round(100 * float(np.nanmean(ap)), 2)
 
 
 def run(data: StudySet, images: int, seed: int, options: list[str], out: Path) -> dict[str, Any]:
@@ -96,19 +113,13 @@ def run(data: StudySet, images: int, seed: int, options: list[str], out: Path) -
     seconds = time.process_time() - began
     model = MultiLabelClassifier.from_pretrained(folder / "run")
 
-    def images_of(which: np.ndarray) -> FileImages:
-        names = [data.names[k] for k in which]
-        return FileImages(data.root, LabelSet(model.labels), names, data.present[which])
-
-    targets = torch.from_numpy(data.judged[data.test])
-    ap = np.asarray(average_precision(predict_logits(model, images_of(data.test)), targets))
-    frequent = (targets == 1).sum(0).numpy() >= 10
-    row = {"mAP": round(100 * float(ap[frequent].mean()), 2), "seconds": round(seconds, 1)}
-    row["mAP of all labels"] = round(100 * float(np.nanmean(ap)), 2)
+    frequent, every = mean_ap(data, predict_logits(model, images_of(data, model, data.test)))
+    row = {"mAP": frequent, "seconds": round(seconds, 1), "mAP of all labels": every}
     if options == options_of("closed form", images):
         train = data.draw(images, seed)[0]
         start = ridge_start(
-            predict_features(model, images_of(train)), torch.from_numpy(data.present[train])
+            predict_features(model, images_of(data, model, train)),
+            torch.from_numpy(data.present[train]),
         )
         row["frequent error"] = round(start.frequent_error, 4)
     return row

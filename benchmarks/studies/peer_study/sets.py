@@ -70,14 +70,24 @@ def read_set(name: str, root: Path, out: Path, seed: int = SEED) -> StudySet:
     """
     drawn = {"scenes": (seed, SCENES), "many-scenes": (MANY_SEED, MANY_SCENES)}
     folder = draw_scenes(out / name, *drawn[name]) if name in drawn else root / name
+    return read_table(folder, RESERVED.get(name, 0))
+
+
+def read_table(folder: Path, reserved: int = 0) -> StudySet:
+    """Reads a folder with ``labels.csv`` and ``classes.txt``.
+
+    Args:
+        folder: The folder.
+        reserved: Number of tested images that are kept for validation.
+
+    Raises:
+        SystemExit: If there is no table.
+    """
     table = folder / "labels.csv"
     if not table.is_file():
         raise SystemExit(f"there is no {table}: give the folder of the sets with --root")
-    labels = tuple((folder / "classes.txt").read_text(encoding="utf-8").split("\n"))
-    return _with_roles(folder, tuple(filter(None, labels)), table, RESERVED.get(name, 0))
-
-
-def _with_roles(folder: Path, labels: tuple[str, ...], table: Path, reserved: int) -> StudySet:
+    words = (folder / "classes.txt").read_text(encoding="utf-8").split("\n")
+    labels = tuple(filter(None, words))
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     present = np.zeros((len(rows), len(labels)), np.float32)
