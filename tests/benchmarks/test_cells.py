@@ -1,5 +1,6 @@
 """Finished cells of a study are not run again, and ``--figures`` has all of them."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,29 @@ def test_folds_of_photographs_leave_each_image_out_once(
     load, shared_data: Path, tmp_path: Path
 ) -> None:
     script = load("many_photographs")
-    whole = script.read_set("voc2007-part", shared_data, tmp_path)
-    tested: list[int] = []
-    for fold in range(script.FOLDS):
-        data = script.fold_of(whole, fold)
-        tested += data.test.tolist()
-        assert not {*data.test} & ({*data.pool} | {*data.reserve})
-        assert len(data.pool) >= max(script.EPOCHS) - 1
-    assert sorted(tested) == sorted([*whole.pool, *whole.test])
+    for name, images, _ in script.GRID:
+        read = script.both if name == script.BOTH else partial(script.read_set, name)
+        whole = read(shared_data, tmp_path)
+        tested: list[int] = []
+        for fold in range(script.FOLDS):
+            data = script.fold_of(whole, fold)
+            tested += data.test.tolist()
+            assert not {*data.test} & ({*data.pool} | {*data.reserve})
+            assert len(data.pool) >= images - 1
+        assert sorted(tested) == sorted([*whole.pool, *whole.test])
+
+
+def test_both_sets_of_photographs_have_the_labels_of_the_first(
+    load, shared_data: Path, tmp_path: Path
+) -> None:
+    script = load("many_photographs")
+    both = script.both(shared_data, tmp_path)
+    assert all((both.root / name).is_file() for name in both.names)
+    coco = script.read_set("coco-part", shared_data, tmp_path)
+    name = coco.names[int(coco.present[:, coco.labels.index("couch")].argmax())]
+    row = both.names.index(f"coco-part/{name}")
+    assert both.present[row, both.labels.index("sofa")] == 1
+    assert both.present[len(both.names) - len(coco.names) :].sum() == sum(
+        coco.present[:, coco.labels.index(script.IN_COCO.get(label, label))].sum()
+        for label in both.labels
+    )
