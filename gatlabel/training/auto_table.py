@@ -28,12 +28,14 @@ SIZES = {
 #: Below: augmentation is light, and batch norms keep their statistics if these were learned.
 FEW_IMAGES = 2000
 #: Rate of the head and factor for the encoder of a model with a closed-form initialisation.
-FROM_START = {"optimizer.lr": 3e-4, "optimizer.encoder_lr": 0.5}
-#: The same, and images per step, if its features are uninformative.
+FROM_START = {"optimizer.lr": 1e-4, "optimizer.encoder_lr": 0.3}
+#: Rate of the head if the encoder is frozen.
+FROZEN_FROM_START = {"optimizer.lr": 3e-4}
+#: Rates, and images per step, if the features of the initialisation are uninformative.
 UNLIKE_FROM_START = {"run.batch_size": 8, "optimizer.lr": 1e-3, "optimizer.encoder_lr": 0.3}
-#: Epochs from which few images get more augmentation then. Measured: 3 epochs of 500 scenes lose
-#: by it, 8 and 12 epochs of 100 gain (docs/studies/auto.md).
-AUGMENTED_FROM = 8
+#: Epochs, or images, from which augmentation is standard then. Measured: 3 epochs of 500 scenes
+#: lose by it, of 1,000 and 3,000 gain, and 8 and 12 epochs of 100 gain (docs/studies/auto.md).
+AUGMENTED_FROM, AUGMENTED_FROM_IMAGES = 8, 1000
 
 
 def sizes_of(model: MultiLabelClassifier, config: TrainConfig) -> tuple[int, ...]:
@@ -60,12 +62,14 @@ def choices(
 ) -> dict[str, Any]:
     """Returns the table's choice for every option that can be unset, by dotted names."""
     scenes = config.data.name == "scenes"
-    few = len(splits.train) < FEW_IMAGES and not scenes
+    images = len(splits.train)
     epochs = config.run.epochs
     if epochs is None:
         epochs = budget.epochs(model, start)
     frozen = config.encoder.freeze == "encoder" or (config.encoder.freeze is None and epochs == 0)
-    norms = few and _has_norms(model) and _has_learned(config)
+    unlike = start is not None and not start.informative and epochs > 0 and not frozen
+    few = images < FEW_IMAGES and not scenes
+    norms = (few or (unlike and not scenes)) and _has_norms(model) and _has_learned(config)
     found: dict[str, Any] = {
         "run.epochs": epochs,
         "encoder.stages": model.encoder.stages,
@@ -75,22 +79,21 @@ def choices(
         "optimizer.lr": 3e-3,
         "optimizer.encoder_lr": 1.0 if scenes else 0.1,
         "run.keep": "last",
-        "run.refit": False,
+        "run.refit": unlike,
     }
     if isinstance(config.head, SharedClassifiers):
         found["head.similarity"] = NOTHING
-    if start is not None and epochs:
-        found["run.keep"] = "proven"
-        if not scenes:
-            unlike = not frozen and not start.informative
-            found |= UNLIKE_FROM_START if unlike else FROM_START
-            found["run.refit"] = unlike and few
-            if unlike:  # training gained in 24 of 25 such runs (docs/studies/auto.md)
-                found["run.keep"] = "unless-worse"
-            if unlike and epochs >= AUGMENTED_FROM:
-                found["images.augmentation"] = "standard"
-            if config.run.devices != 1:
-                found["run.batch_size"] = BATCH_SIZE
+    if start is None or not epochs:
+        return found
+    # on uninformative features training gained in 24 of 25 runs (docs/studies/auto.md)
+    found["run.keep"] = "unless-worse" if unlike else "proven"
+    if scenes:
+        return found
+    found |= FROZEN_FROM_START if frozen else UNLIKE_FROM_START if unlike else FROM_START
+    if unlike and (epochs >= AUGMENTED_FROM or images >= AUGMENTED_FROM_IMAGES):
+        found["images.augmentation"] = "standard"
+    if config.run.devices != 1:
+        found["run.batch_size"] = BATCH_SIZE
     return found
 
 

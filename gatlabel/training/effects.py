@@ -10,6 +10,7 @@ from typing import Any
 
 from gatlabel.errors import InputError
 from gatlabel.graph.spec import GraphSpec
+from gatlabel.logs import Log
 from gatlabel.nn import HEADS, GraphAblatable, LinearHead
 from gatlabel.nn.options import NOTHING
 from gatlabel.training.classical import is_classical, require_fittable, without_effect
@@ -36,6 +37,25 @@ def refuse_without_effect(config: TrainConfig, groups: Sequence[str] | None = No
         value = _value(config, option)
         if value not in _not_given(config, option):
             raise InputError(f"{option}={value}: {only}")
+
+
+def without_ineffective(config: TrainConfig, log: Log) -> TrainConfig:
+    """Resets given options that have lost their effect by the choices of a recipe.
+
+    Args:
+        config: The resolved options.
+        log: Called with a line for each option that is reset.
+
+    Returns:
+        Options which :func:`refuse_without_effect` accepts, so that the run can be repeated.
+    """
+    for option, only in _without_effect(config):
+        neutral = _not_given(config, option)
+        if (value := _value(config, option)) in neutral:
+            continue
+        log(f"{option}={value} has no effect: {only}")
+        config = config.with_options({option: next(each for each in neutral if each is not None)})
+    return config
 
 
 def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:

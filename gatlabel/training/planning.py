@@ -24,6 +24,7 @@ from gatlabel.training.budget import Budget, preset_of
 from gatlabel.training.building import build_model
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.effects import without_ineffective
 from gatlabel.training.given import Given
 from gatlabel.training.similarity import (
     GRAPH_GIVEN,
@@ -126,7 +127,7 @@ def plan(
     if left_open:
         listed = ", ".join(f"{name}={value}" for name, value in left_open.items())
         log(f"auto ({preset_of(config)}): {listed}")
-    return model, resolved, start
+    return model, without_ineffective(resolved, log), start
 
 
 def _with_similarity(

@@ -30,12 +30,13 @@ NAN = float("nan")
         (500, "good", None, 0.6, 0),
         (500, "good", 1e9, 0.6, 0),
         (500, "good", 1e9, NAN, 0),
-        (500, "best", None, 0.6, 24),
-        (5_000, "good", None, 0.6, 8),
+        (500, "best", None, 0.6, 8),
+        (5_000, "good", None, 0.6, 4),
         (5_000, "fast", None, 0.6, 0),
         (100_000, "good", None, 0.6, 3),
         (5_000, "good", 1e-3, 0.6, 0),  # no time for any pass
-        (5_000, "good", 1e9, 0.6, 8),
+        (5_000, "good", 1e9, 0.6, 4),
+        (5_000, "good", None, 1.0, 8),
         (500, "good", None, 1.0, 12),  # uninformative features
         (500, "good", 1e9, 1.0, 12),
         (500, "good", 1e-3, 1.0, 0),

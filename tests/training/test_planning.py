@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from gatlabel.baselines.ridge import LinearStart
 from gatlabel.baselines.similarity import SourceEvidence
 from gatlabel.baselines.similarity.evidence import Evidence
 from gatlabel.encoders.encoder import OWN_MODULE
@@ -22,10 +23,12 @@ from gatlabel.training.clock import Clock
 from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
 from gatlabel.training.durations import seconds_per_image, seconds_per_training_image
+from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.proving import RULES
 from gatlabel.training.recipes import config_from, read_config
 from gatlabel.training.similarity import _made
+from gatlabel.training.starting import Start
 
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 QUICK["head.start"] = "ridge"  # by itself it is taken with weights that were learned
@@ -204,6 +207,64 @@ def test_only_statistics_that_were_learned_are_frozen(
     budget = Budget(config, len(splits.train), len(splits.val), Clock())
     found = auto_table.choices(config, splits, model, None, budget)
     assert found["encoder.freeze"] == expected
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs", "error", "expected"),
+    [
+        (24, 1, 1.0, ("norms", True, "unless-worse", "light")),
+        (24, 8, 1.0, ("norms", True, "unless-worse", "standard")),
+        (1000, 3, 1.0, ("norms", True, "unless-worse", "standard")),
+        (3000, 3, 1.0, ("norms", True, "unless-worse", "standard")),
+        (24, 1, 0.5, ("norms", False, "proven", "light")),
+        (1000, 4, 0.5, ("norms", False, "proven", "light")),
+        (3000, 4, 0.5, ("none", False, "proven", "standard")),
+        (24, 0, 1.0, ("encoder", False, "last", "none")),
+    ],
+)
+def test_choices_by_number_of_images_and_features(
+    images: int, epochs: int, error: float, expected: tuple[Any, ...], tiny_csv: Path
+) -> None:
+    config = auto().with_options(
+        {"data": "csv", "data.root": tiny_csv, "encoder.weights": "default"}
+    )
+    config = config.with_options({"run.epochs": epochs})
+    splits = read_data(config)
+    many = replace(splits, train=splits.train.subset([k % 8 for k in range(images)]))
+    model = MultiLabelClassifier.create("shufflenet_v2_x0_5", "linear", labels=splits.labels)
+    zeros = torch.zeros(len(splits.labels), 4), torch.zeros(len(splits.labels))
+    start = Start(32, LinearStart(*zeros, 1.0, 0.95, error), 0.5, 1.0)
+    found = auto_table.choices(config, many, model, start, Budget(config, images, 4, Clock()))
+    chosen = ("encoder.freeze", "run.refit", "run.keep", "images.augmentation")
+    assert tuple(found[name] for name in chosen) == expected
+    rates = auto_table.UNLIKE_FROM_START if error == 1.0 else auto_table.FROM_START
+    if epochs:
+        assert {name: found[name] for name in rates} == rates
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({}, None),
+        ({"run.refit": True}, "run.refit=True"),
+        ({"optimizer.depth_decay": 0.3}, "optimizer.depth_decay=0.3"),
+        ({"optimizer.encoder_lr": 0.7}, "optimizer.encoder_lr=0.7"),
+        ({"encoder.freeze": "encoder", "run.epochs": 1}, None),
+    ],
+)
+def test_the_written_config_can_be_given_again(
+    options: dict[str, Any], named: str | None, tiny_csv: Path, tmp_path: Path
+) -> None:
+    """Options that lose their effect by the choices of auto are named and reset."""
+    _, lines = trained(config_of(tiny_csv, tmp_path / "run", **options))
+    said = [line for line in lines if "has no effect" in line]
+    assert len(said) == (named is not None)
+    assert named is None or said[0].startswith(f"{named} has no effect: not for encoder.freeze")
+    written = read_config(tmp_path / "run" / "config.yaml")
+    refuse_without_effect(written)
+    again, _ = trained(written.with_options({"run.output": tmp_path / "again"}))
+    assert again.evaluations
 
 
 def test_no_epochs_need_a_start(tiny_csv: Path, tmp_path: Path) -> None:
