@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from gatlabel.errors import InputError
-from gatlabel.options import Options, option
+from gatlabel.options import Options, absolute_place, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,8 @@ class EncoderOptions(Options):
     weights: str | None = option(
         "default",
         "default (ImageNet), a torchvision name, a file or none. none is a random initialisation.",
-        short="weights",
-    )
+        short="weights", absolute=partial(absolute_place, words=("default", "none")),
+    )  # fmt: skip
     init: Path | None = option(
         None,
         "Run folder whose model initialises this run. The schedule is new; the whole encoder is "

@@ -9,42 +9,17 @@ from typing import Any
 from gatlabel.data.options import SCENE_SIZE, Scenes
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
-from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import HEADS, LinearHead
 from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
 from gatlabel.training.parts import TrainParts
 
 
-def open_choices(config: TrainParts) -> dict[str, Any]:
+def choices_of(config: TrainParts) -> dict[str, Any]:
     """Returns values for all unset options, by dotted names, so that the run can be repeated.
 
     ``backbone: auto`` becomes an encoder; stride, image size, pooling, learning rate of the encoder
-    and number of epochs are set to suit the data. Paths become absolute, since a run folder is read
-    from any working directory. A config without unset options is not changed.
+    and number of epochs are set to suit the data. A config without unset options is not changed.
     """
-    return {**_paths(config), **choices_of(config)}
-
-
-def _paths(config: TrainParts) -> dict[str, Any]:
-    paths: dict[str, Any] = {"graph": str(GraphSpec.parse(config.graph).absolute())}
-    for name, field in config.data.__dataclass_fields__.items():
-        value = getattr(config.data, name)
-        if field.metadata.get("moves") and value is not None:
-            paths[f"data.{name}"] = value.absolute()
-    if config.encoder.init is not None:
-        paths["encoder.init"] = config.encoder.init.absolute()
-    texts = {
-        "encoder.weights": config.encoder.weights,
-        "head.node_features": getattr(config.head, "node_features", None),
-    }
-    for name, text in texts.items():
-        if text is not None and Path(text).is_file():
-            paths[name] = str(Path(text).absolute())
-    return paths
-
-
-def choices_of(config: TrainParts) -> dict[str, Any]:
-    """Returns the values of a run for unset options, by dotted names."""
     scenes = isinstance(config.data, Scenes)
     encoder, init = config.encoder, config.encoder.init
     choices: dict[str, Any] = {} if init is None else _of_model(config, init)
