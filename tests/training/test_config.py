@@ -116,7 +116,7 @@ def test_choices_left_open_are_made_before_a_run() -> None:
 
 @pytest.mark.parametrize("lite", [False, True])
 def test_files_are_named_in_full_whatever_is_installed(lite, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(resolving, "_installed", lambda *modules: lite)
+    monkeypatch.setattr(resolving, "lite_is_installed", lambda: lite)
     monkeypatch.chdir(tmp_path)
     Path("own.pth").write_bytes(b"weights")
     made = plain().with_options({"encoder.weights": "own.pth"}).resolved()
