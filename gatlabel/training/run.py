@@ -28,7 +28,12 @@ from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.options import NOTHING
 from gatlabel.report import Baseline, write_report
-from gatlabel.training.building import build_graph, build_model, freeze_parts
+from gatlabel.training.building import (
+    build_graph,
+    build_model,
+    freeze_parts,
+    refuse_comparison_with_itself,
+)
 from gatlabel.training.changes import compare_records, machine_options, run_record
 from gatlabel.training.choices import Choices
 from gatlabel.training.classical import fit_classical, is_classical
@@ -151,6 +156,7 @@ def train(
         if team.rank:
             _follow(team)
         refuse_without_effect(config)
+        refuse_comparison_with_itself(config)
         config = config.resolved()
         _enlist(team, config)  # raises errors before anything is read or written
         name = f"{config.data.name}-{config.head.name}"

@@ -59,7 +59,6 @@ def options(folder: Path, **changes):
         "run.batch_size": 8,
         "run.progress": False,
         "run.output": folder,
-        "run.compare": "yes",
         "encoder.pooling": "average",
         "optimizer.encoder_lr": 1.0,
         **changes,
