@@ -18,10 +18,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
-from typing import Any, NamedTuple, Self, get_type_hints
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple, Self, TypeVar, get_type_hints
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.option_values import words_of
@@ -29,6 +30,7 @@ from gatlabel.values import finite_number, of_type, shown
 
 #: Converts a value from a file or a command line to the type of an annotation.
 Read = Callable[[Any, Any], Any]
+_Group = TypeVar("_Group", bound="Options")
 _hints: Callable[[type], dict[str, Any]] = functools.cache(get_type_hints)
 
 
@@ -47,6 +49,7 @@ def option(
     source: bool = False,
     training: bool = False,
     benchmark: bool = True,
+    absolute: Callable[[str], str] | bool = True,
 ) -> Any:
     """Defines an option: a field of a dataclass below :class:`Options`.
 
@@ -65,6 +68,9 @@ def option(
         training: The option affects the training of whole networks only, not heads on frozen
             features.
         benchmark: Benchmarks accept the option, and their results depend on it.
+        absolute: What :func:`with_absolute_paths` does to a path; ``False`` leaves it as it is. For
+            an option that takes other texts too: a function that makes those absolute that name a
+            place.
     """
     bounds = {"least": least, "most": most, "above": above, "below": below}
     flags = {"resume": resume, "moves": moves, "source": source, "training": training}
@@ -74,6 +80,7 @@ def option(
             **{"help": help, "short": short, "argument": argument, "benchmark": benchmark},
             **{name: bound for name, bound in bounds.items() if bound is not None},
             **flags,
+            "absolute": absolute,
         },
     )
 
@@ -295,6 +302,41 @@ def flat(
         else:
             found[name] = _primitive(value)
     return found
+
+
+def with_absolute_paths(options: _Group) -> _Group:
+    """Returns options whose paths, in all groups, are absolute; see ``absolute`` of :func:`option`.
+
+    Absolute paths mean the same in any working directory.
+    """
+    changes = {}
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        found = _absolute(value, field.metadata.get("absolute", True))
+        if found != value:
+            changes[field.name] = found
+    return dataclasses.replace(options, **changes) if changes else options
+
+
+def _absolute(value: Any, how: Callable[[str], str] | bool) -> Any:
+    if isinstance(value, Options):
+        return with_absolute_paths(value)
+    if isinstance(value, tuple):
+        return tuple(_absolute(item, how) for item in value)
+    if isinstance(value, Path):
+        return value.absolute() if how else value
+    return how(value) if isinstance(value, str) and callable(how) else value
+
+
+def absolute_place(text: str, words: Container[str] = ()) -> str:
+    """Returns the absolute path of a file or folder that exists; other texts unchanged.
+
+    Args:
+        text: A path, or something else.
+        words: Texts that never mean a path.
+    """
+    there = text not in words and os.path.exists(text)  # noqa: PTH110 - never raises
+    return str(Path(text).absolute()) if there else text
 
 
 def find(options: Options, path: str) -> dataclasses.Field[Any]:

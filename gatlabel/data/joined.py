@@ -28,6 +28,8 @@ ENDINGS = frozenset(
 class JoinedImages(ImageSource):
     """The concatenated images of several sources with the same labels.
 
+    Their groups are :func:`joined_groups`.
+
     Args:
         parts: At least one source.
 
@@ -45,10 +47,7 @@ class JoinedImages(ImageSource):
             twice = next(name for name in ids if ids.count(name) > 1)
             raise InputError(f"the image {twice} is in two of the sources to join")
         targets = torch.cat([part.targets.to_dense() for part in parts])
-        groups = None
-        if all(part.groups is not None for part in parts):
-            groups = [group for part in parts for group in part.groups or ()]
-        super().__init__(first.labels, ids, targets, groups)
+        super().__init__(first.labels, ids, targets, joined_groups(parts))
         self.parts = tuple(parts)
         self.starts = list(itertools.accumulate(map(len, parts), initial=0))
 
@@ -84,6 +83,25 @@ class JoinedImages(ImageSource):
             return self.parts[0].subset([])
         joined: ImageSource = JoinedImages(pieces)
         return joined.with_targets(self.targets.take(rows))
+
+
+def joined_groups(parts: Sequence[ImageSource]) -> list[str] | None:
+    """Returns the group of every image of several sources, or ``None`` if none has groups.
+
+    If some sources have groups, every image of the others is a group of its own.
+    """
+    given = [group for part in parts for group in part.groups or ()]
+    if all(part.groups is None for part in parts):
+        return None
+    own = "image "
+    while any(group.startswith(own) for group in given):
+        own = f"_{own}"  # no image joins a group of the same name
+    number = itertools.count()
+    return [
+        group
+        for part in parts
+        for group in (part.groups or [f"{own}{next(number)}" for _ in part.ids])
+    ]
 
 
 def _runs(rows: Sequence[int], starts: Sequence[int]) -> list[tuple[int, list[int]]]:

@@ -98,7 +98,7 @@ class CSV(FileOptions):
     name: Literal["csv"] = "csv"
     annotations: Path | None = option(
         None, "The annotation file, relative to root; none is labels.csv.",
-        argument="file", source=True,
+        argument="file", source=True, absolute=False,
     )  # fmt: skip
     classes: Path | None = option(
         None, "File with one label name per line, in label order.", moves=True

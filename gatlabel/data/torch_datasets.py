@@ -154,7 +154,9 @@ class _Part(ImageSource):
     def __init__(self, whole: ImageSource, indices: Sequence[int]) -> None:
         self._whole, self._rows = whole, list(map(int, indices))
         ids = [whole.ids[row] for row in self._rows]
-        super().__init__(whole.labels, ids, whole.targets.take(np.array(self._rows, dtype=int)))
+        groups = whole.groups and [whole.groups[row] for row in self._rows]
+        targets = whole.targets.take(np.array(self._rows, dtype=int))
+        super().__init__(whole.labels, ids, targets, groups)
 
     def load(self, index: int) -> Tensor:
         return self._whole.load(self._rows[index])

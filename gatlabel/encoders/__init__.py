@@ -22,13 +22,13 @@ from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
     from gatlabel.encoders.creation import (
-        LITE,
         create_encoder,
         torchvision_names,
         unread_encoder,
     )
     from gatlabel.encoders.encoder import Encoder
     from gatlabel.encoders.learning import freeze, parameter_groups, unfreeze
+    from gatlabel.encoders.options import LITE
     from gatlabel.encoders.preprocessing import Preprocessing
     from gatlabel.encoders.weights import lite_weights, load_weights
 else:

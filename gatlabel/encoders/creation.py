@@ -14,11 +14,11 @@ from torch import nn
 
 from gatlabel.encoders.cutting import cut
 from gatlabel.encoders.encoder import OWN_MODULE, Encoder, feature_width
+from gatlabel.encoders.options import LITE
 from gatlabel.encoders.sizes import SAFE_PIXELS
 from gatlabel.encoders.weights import AFTER_THE_MAP, lite_weights, load_weights, weight_file
 from gatlabel.errors import InputError, first_line, require_extra, unknown_choice
 
-LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 TIMM_PREFIX = "timm:"
 _NOT_CNNS = ("vit_", "swin_", "maxvit_")
 

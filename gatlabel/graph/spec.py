@@ -122,6 +122,11 @@ class GraphSpec:
         name = _absolute(self.name) if self.is_file else self.name
         return GraphSpec(name, {**self.options, **moved})
 
+    @classmethod
+    def absolute_text(cls, text: str) -> str:
+        """Returns a text form with absolute paths; see :meth:`absolute`."""
+        return str(cls.parse(text).absolute())
+
     def build(self, counts: Counts, seed: int = 0) -> LabelGraph:
         """Builds the graph, or reads it and reorders its labels as in the counts.
 

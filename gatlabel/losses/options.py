@@ -6,11 +6,12 @@ Losses without a class here take their options from the signature of the constru
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from gatlabel.errors import InputError
-from gatlabel.options import Options, option
+from gatlabel.options import Options, absolute_place, option
 from gatlabel.signatures import derived
 
 
@@ -48,6 +49,7 @@ class BCE(EntryLossOptions):
         "Weight of present labels: a number, balanced, or a file. balanced is the ratio of "
         "negatives to positives of each label in the training set; a file is as for label_weights.",
         short="pos-weight", above=0, least=0, most=1e6, argument=False,
+        absolute=partial(absolute_place, words=("balanced",)),
     )  # fmt: skip
 
 

@@ -19,12 +19,11 @@ from gatlabel.encoders.options import EncoderOptions
 from gatlabel.engine.options import OptimizerOptions
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import write_text
-from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES
 from gatlabel.multitask.shared_options import SHARED_KINDS, SharedOptions
 from gatlabel.multitask.tasks import TASK_DATA, TaskOptions
 from gatlabel.option_values import from_text, from_yaml
-from gatlabel.options import Options, choice, group, option, several, updated
+from gatlabel.options import Options, choice, group, option, several, updated, with_absolute_paths
 from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.options import RunOptions
 
@@ -181,25 +180,7 @@ class MultiTaskConfig(Options):
         self.require_tasks()
         base = self.part_of(self.tasks[0]).resolved()
         parts = {name: getattr(base, name) for name in ("images", "encoder", "optimizer", "run")}
-        tasks = tuple(self._absolute(task) for task in self.tasks)
-        shared = dataclasses.replace(
-            self.shared, graph=str(GraphSpec.parse(self.shared.graph).absolute())
-        )
-        return dataclasses.replace(
-            self, tasks=tasks, data=_absolute(self.data), shared=shared, **parts
-        )
-
-    def _absolute(self, task: TaskOptions) -> TaskOptions:
-        graph = task.graph and str(GraphSpec.parse(task.graph).absolute())
-        teacher, unlabelled = task.distillation.teacher, task.missing.unlabelled
-        distillation = dataclasses.replace(
-            task.distillation, teacher=teacher and teacher.absolute()
-        )
-        missing = dataclasses.replace(task.missing, unlabelled=unlabelled and unlabelled.absolute())
-        data = _absolute(task.data)
-        return dataclasses.replace(
-            task, graph=graph, data=data, distillation=distillation, missing=missing
-        )
+        return with_absolute_paths(dataclasses.replace(self, **parts))
 
     def part_of(self, task: TaskOptions) -> TrainConfig:
         """Returns the options of a single-task run that correspond to one task."""
@@ -220,10 +201,6 @@ class MultiTaskConfig(Options):
     def to_yaml(self) -> str:
         """Returns all options as YAML."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
-
-
-def _absolute(data: DataOptions) -> DataOptions:
-    return data if data.name == "none" else TrainConfig(data=data).resolved().data
 
 
 def tasks_config_from(options: Mapping[str, Any]) -> MultiTaskConfig:

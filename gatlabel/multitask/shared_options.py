@@ -27,6 +27,7 @@ class SharedOptions(Options):
         "conditional",
         "The graph over the labels of all these tasks, as in a run with one task. A pair is "
         "counted in images that are labelled for both tasks; equal names are one label.",
+        absolute=GraphSpec.absolute_text,
     )
     head: HeadOptions = choice(HEADS, "gat", "From features to the logits of all these labels.")
 

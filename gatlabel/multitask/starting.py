@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gatlabel.data.joined import joined_groups
 from gatlabel.errors import InputError
 from gatlabel.logs import Log
 from gatlabel.metrics import mean_average_precision
@@ -102,7 +103,10 @@ def _start(
         [features(model, part.splits.train, options)[list(own)]
          for part, own in zip(parts, rows, strict=True)]
     )  # fmt: skip
-    linear = regression(found, torch.cat(list(targets)), completion, model.head)
+    groups = joined_groups(
+        [part.splits.train.subset(own) for part, own in zip(parts, rows, strict=True)]
+    )
+    linear = regression(found, torch.cat(list(targets)), completion, model.head, groups)
     held_out = torch.cat([features(model, part.splits.val, options) for part in parts])
     true = torch.cat([own.to_dense() for own in val if isinstance(own, Targets)])
     scores = held_out @ linear.weight.T + linear.bias

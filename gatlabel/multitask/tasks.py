@@ -129,7 +129,9 @@ class TaskOptions(Options):
     )
     data: DataOptions = choice(TASK_DATA, "none", "The task's own data set.")
     graph: str | None = option(
-        None, "multilabel: the label graph, as in a run with one task; by default conditional."
+        None,
+        "multilabel: the label graph, as in a run with one task; by default conditional.",
+        absolute=GraphSpec.absolute_text,
     )
     head: HeadOptions = choice(
         TASK_HEADS, "default", "From features to outputs; default is linear, or rnn of sequences.",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from gatlabel.errors import InputError
-from gatlabel.options import Options, option
+from gatlabel.options import Options, absolute_place, option
 from gatlabel.signatures import derived
 
 #: Values of the option ``similarity``; any other text is a choice computed by a run.
@@ -30,6 +31,7 @@ _NODE_FEATURES = (
     "Label vectors: svd (of the counts), names, learned, or a file. names embeds the label names "
     "(extra names); a file is npz or GloVe text."
 )
+_VECTORS = partial(absolute_place, words=("svd", "names", "learned"))
 _RESIDUAL_DECAY = "Weight decay of the head's deviation from the linear classifier."
 _DROPOUT = "Probability of dropping an attention weight in training."
 
@@ -104,7 +106,7 @@ class GAT(SharedClassifiers):
     """Graph attention over the label graph (Veličković et al., 2018)."""
 
     name: Literal["gat", "gatv2"] = "gat"
-    node_features: str = option("svd", _NODE_FEATURES)
+    node_features: str = option("svd", _NODE_FEATURES, absolute=_VECTORS)
     hidden: int = option(256, "Total width of the inner layer.", least=1, most=_WIDEST)
     heads: int = option(4, "Number of attention heads.", least=1, most=_WIDEST)
     base: Literal["classifiers", "nodes"] = option(
@@ -139,7 +141,7 @@ class GCN(HeadOptions):
     """The graph convolution of ML-GCN (Chen et al., 2019)."""
 
     name: Literal["gcn"] = "gcn"
-    node_features: str = option("svd", _NODE_FEATURES)
+    node_features: str = option("svd", _NODE_FEATURES, absolute=_VECTORS)
     hidden: int = option(1024, "Width of the inner layer.", least=1, most=_WIDEST)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from gatlabel.data import DataSplits, FileImages, ImageSource
 from gatlabel.errors import InputError
-from gatlabel.options import Options, differing, find, leaves
+from gatlabel.options import Options, differing, find, leaves, with_absolute_paths
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import config_from
 
@@ -77,7 +77,8 @@ def compare_records(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
 
 
 def _require_same_plan(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    before, after = config_from(then), config_from(now)
+    # checkpoints of earlier versions have paths as they were given
+    before, after = (with_absolute_paths(config_from(options)) for options in (then, now))
     differ = []
     for path in differing(before, after):
         flags = find(after, path).metadata

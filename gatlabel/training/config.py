@@ -13,6 +13,7 @@ import yaml
 
 from gatlabel.errors import InputError
 from gatlabel.files import write_text
+from gatlabel.options import with_absolute_paths
 from gatlabel.reading import read_text
 from gatlabel.training.parts import TrainParts
 from gatlabel.yaml_reading import parse_yaml
@@ -34,11 +35,12 @@ class TrainConfig(TrainParts):
     def resolved(self) -> TrainConfig:
         """Returns the config with all unset options set, so that the run can be repeated.
 
-        See :func:`gatlabel.training.resolving.open_choices`.
+        See :func:`gatlabel.training.resolving.choices_of`. Paths become absolute, except that of
+        the run folder, since a run folder is read from any working directory.
         """
-        from gatlabel.training.resolving import open_choices
+        from gatlabel.training.resolving import choices_of
 
-        return self.with_options(open_choices(self))
+        return with_absolute_paths(self.with_options(choices_of(self)))
 
     def save(self, path: Path) -> None:
         """Writes a YAML file for ``gatlabel train --config``."""

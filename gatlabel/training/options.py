@@ -166,6 +166,7 @@ class RunOptions(Options):
     output: Path | None = option(
         None, "Run folder; none creates one below runs/.",
         short="output", moves=True, benchmark=False,
+        absolute=False,  # where a new run is written: that of a config file need not be the same
     )  # fmt: skip
     overwrite: bool = option(
         False, "Replace the run in an existing run folder.",

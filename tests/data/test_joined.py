@@ -65,3 +65,22 @@ def test_an_image_in_two_sources_is_refused(folder: Path) -> None:
     first = unlabelled_images(folder, LABELS)
     with pytest.raises(InputError, match=r"a\.png is in two"):
         JoinedImages([first, first])
+
+
+def test_images_of_parts_without_groups_are_groups_of_their_own(folder: Path) -> None:
+    targets, groups = np.eye(2, dtype=np.float32), ["ann", "ann"]
+    known = FileImages(folder, LABELS, ["a.png", "b.jpg"], targets, groups=groups)
+    single = unlabelled_images(folder / "deep", LABELS)
+    joined = JoinedImages([known, single])
+    assert joined.groups is not None
+    assert joined.groups[:2] == ("ann", "ann")
+    assert joined.groups[2] != "ann"
+    assert JoinedImages([single]).groups is None
+    part = joined.subset([2, 0])
+    assert part.groups is not None
+    assert part.groups[1] == "ann"
+    assert part.groups[0] != "ann"
+    taken = JoinedImages([known.subset([0]), single]).groups
+    assert taken is not None
+    hostile = FileImages(folder, LABELS, ["a.png", "b.jpg"], targets, groups=[taken[1], "ann"])
+    assert len(set(JoinedImages([hostile, single]).groups or ())) == 3

@@ -18,7 +18,7 @@ from tests.experiments.synthetic import benchmark, config
 def test_another_automatic_encoder_makes_another_benchmark(monkeypatch) -> None:
     found = []
     for installed in (True, False):
-        monkeypatch.setattr(resolving, "_installed", lambda *modules, one=installed: one)
+        monkeypatch.setattr(resolving, "lite_is_installed", lambda one=installed: one)
         train = make_config("graphs", **{"data": "scenes"}).fixed()["train"]
         found.append([train[f"encoder.{name}"] for name in ("backbone", "stride", "weights")])
     assert found == [["efficientnet_lite0", 16, "default"], ["resnet18", 16, "none"]]

@@ -87,6 +87,26 @@ def test_a_task_has_head_loss_graph_and_data_of_its_own(tmp_path: Path) -> None:
     assert paths.tasks[1].data.root == Path("photos").absolute()
 
 
+def test_paths_of_tasks_become_absolute(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("its.csv").write_text("")
+    first = {
+        **{"graph": "its.csv", "head": {"name": "gat", "node_features": "its.csv"}},
+        "loss": {"name": "bce", "label_weights": "its.csv", "pos_weight": "its.csv"},
+        "missing": {"unknown": "complete", "unlabelled": "its.csv"},
+        **{"distillation": {"teacher": "its.csv"}, "data": {"name": "csv", "root": "its.csv"}},
+    }
+    second = {"name": "b", "data": {"name": "csv", "root": "its.csv"}}
+    tasks = [{"name": "a", **first}, second, {**second, "name": "c"}]
+    shared = {"tasks": ["b", "c"], "graph": "its.csv"}
+    given = {"tasks": tasks, "shared": shared, "images.cache_folder": "its.csv"}
+    made = MultiTaskConfig().with_options(given).resolved()
+    text = made.to_yaml()
+    assert text.count("its.csv") == 11
+    assert text.count(f"{tmp_path}/its.csv") == 11
+    assert made.resolved() == made
+
+
 WRONG = {
     "two tasks are called 'a'": {"tasks": [{"name": "a"}, {"name": "a"}]},
     "has no data set": {"data": "none", "tasks": [{"name": "a"}]},

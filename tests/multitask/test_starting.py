@@ -113,6 +113,26 @@ def test_ridge_is_that_of_the_labelled_images(root: Path, tmp_path: Path) -> Non
     assert torch.allclose(model.tasks["things"].head.linear.bias, by_hand.bias, atol=1e-6)
 
 
+def test_ridge_leaves_groups_out_together(tmp_path: Path) -> None:
+    root = write_table(tmp_path / "data")
+    head, *lines = (root / "tasks.csv").read_text().splitlines()
+    grouped = [f"{head},patient", *(f"{line},p{row // 4}" for row, line in enumerate(lines))]
+    (root / "tasks.csv").write_text("\n".join(grouped) + "\n")
+    things = {"head": {"name": "linear", "start": "ridge"}}
+    given = {"tasks": tasks_with(**things)[:1], "run.epochs": 0, "data.group_column": "patient"}
+    options = config(root, tmp_path / "run", **given)
+    said: list[str] = []
+    model = train_tasks(options, log=said.append).model
+    (part,) = read_parts(options)
+    source, rows = part.splits.train, list(part.trained["things"])
+    found = features(alone(model, "things"), source, options.part_of(options.tasks[0]))[rows]
+    targets = part.targets["train"]["things"].take(rows).to_dense()
+    each = ridge_start(found, targets).error
+    together = ridge_start(found, targets, groups=[source.groups[row] for row in rows]).error
+    assert f"{each:.4f}" != f"{together:.4f}"
+    assert any(line.endswith(f"leave-one-out error {together:.4f}") for line in said)
+
+
 def test_the_head_of_a_shared_graph_starts_at_ridge_of_all_its_labels(root, tmp_path) -> None:
     names = ("things", "kind")
     shared = {"tasks": names, "graph": "conditional:threshold=0.1"}

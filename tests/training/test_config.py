@@ -7,6 +7,8 @@ from gatlabel.data.options import CSV
 from gatlabel.engine.options import OptimizerOptions
 from gatlabel.errors import InputError
 from gatlabel.nn.options import GAT
+from gatlabel.option_values import kinds_of
+from gatlabel.options import flat, leaves
 from gatlabel.training import RECIPES, TrainConfig, asl, mlgcn, plain, resolving
 from gatlabel.training.config import read_options
 from gatlabel.training.recipes import config_from, read_config
@@ -114,7 +116,7 @@ def test_choices_left_open_are_made_before_a_run() -> None:
 
 @pytest.mark.parametrize("lite", [False, True])
 def test_files_are_named_in_full_whatever_is_installed(lite, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(resolving, "_installed", lambda *modules: lite)
+    monkeypatch.setattr(resolving, "lite_is_installed", lambda: lite)
     monkeypatch.chdir(tmp_path)
     Path("own.pth").write_bytes(b"weights")
     made = plain().with_options({"encoder.weights": "own.pth"}).resolved()
@@ -150,3 +152,44 @@ def test_every_option_is_a_primitive_in_yaml() -> None:
     text = TrainConfig().to_yaml()
     assert list(yaml.safe_load(text)) == list(TrainConfig.__dataclass_fields__)
     assert next(iter(yaml.safe_load(text)["head"])) == "name"
+
+
+#: Paths that stay as given: relative to data.root, and the place of a new run.
+RELATIVE = {"data.annotations", "run.output"}
+#: Options that are a path or another text.
+TEXTS = {"encoder.weights", "graph", "head.node_features", "loss.pos_weight"}
+PLACES = [
+    (leaf.path, next(iter(leaf.names), ""))
+    for leaf in leaves(TrainConfig)
+    if leaf.path not in RELATIVE and (Path in kinds_of(leaf.hint) or leaf.path in TEXTS)
+]
+
+
+@pytest.mark.parametrize(("path", "owner"), PLACES)
+def test_every_option_that_may_be_a_path_becomes_absolute(
+    path: str, owner: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("its.csv").write_text("")
+    group = path.rpartition(".")[0]
+    given = {group: owner} if owner else {}
+    if group == "data":
+        given["data.root"] = "."
+    made = plain().with_options(given | {path: "its.csv"}).resolved()
+    assert flat(made)[path] == str(tmp_path / "its.csv")
+    assert made.resolved() == made
+
+
+def test_words_and_what_is_relative_to_another_path_stay(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("svd", "none", "balanced", "labels.csv", "run"):
+        Path(name).write_text("")
+    Path("pretrained").mkdir()
+    given = {"head.node_features": "svd", "encoder.weights": "none", "loss.pos_weight": "balanced"}
+    given |= {"data": "csv", "data.root": ".", "data.annotations": "labels.csv"}
+    made = plain().with_options({**given, "run.output": "run"}).resolved()
+    for name in (*given, "run.output"):
+        if name not in ("data", "data.root"):
+            assert flat(made)[name] == {**given, "run.output": "run"}[name]
+    folder = plain().with_options({"encoder.weights": "pretrained"}).resolved()
+    assert folder.encoder.weights == str(tmp_path / "pretrained")

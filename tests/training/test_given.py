@@ -59,7 +59,6 @@ def options(folder: Path, **changes):
         "run.batch_size": 8,
         "run.progress": False,
         "run.output": folder,
-        "run.compare": "yes",
         "encoder.pooling": "average",
         "optimizer.encoder_lr": 1.0,
         **changes,
@@ -168,6 +167,13 @@ def test_targets_of_an_attribute_need_no_image() -> None:
             raise AssertionError
 
     assert torch.equal(DatasetImages(Lazy(3)).targets.to_dense(), torch.eye(3))
+
+
+def test_a_part_of_a_data_set_keeps_its_groups() -> None:
+    whole = DatasetImages(Squares(4))
+    whole.groups = ("ann", "ann", "bob", "eve")
+    assert whole.subset([3, 1, 0]).subset([0, 2]).groups == ("eve", "ann")
+    assert DatasetImages(Squares(4)).subset([1]).groups is None
 
 
 class Float(Squares):

