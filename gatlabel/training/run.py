@@ -32,7 +32,7 @@ from gatlabel.training.changes import compare_records, machine_options, run_reco
 from gatlabel.training.choices import Choices
 from gatlabel.training.classical import fit_classical, is_classical
 from gatlabel.training.clock import Clock
-from gatlabel.training.comparing import baselines_of, run_completion
+from gatlabel.training.comparing import baselines_of, compares_heads, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import checked_workers, loaders, masked, read_data
 from gatlabel.training.deciding import decided
@@ -255,9 +255,12 @@ def _run(
         require_folds(config, splits.train, graph)
         torch.manual_seed(config.run.seed)
         model = build_model(config, graph, given=given)
-    if config.encoder.init is not None and checkpoint is None:
+    # after a checkpoint, only the folds and the head for comparison start from the other run again
+    again = bool(config.run.folds) or compares_heads(config)
+    if config.encoder.init is not None and (checkpoint is None or again):
         for line in start_from(model, config.encoder.init):
-            log(line)
+            if checkpoint is None:
+                log(line)
     log(f"graph: {graph.describe()}")
     if graph.relation == "similarity" and ignores_similarity(config.head):
         log(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
