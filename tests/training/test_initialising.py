@@ -1,5 +1,6 @@
 """A new run from the model of another: longer, or with other labels kept by name."""
 
+import copy
 import os
 import signal
 from pathlib import Path
@@ -219,3 +220,35 @@ def test_folds_of_a_resumed_run_start_from_the_other_run(first: Path, tmp_path: 
     assert np.array_equal(whole.scores, part.scores)
     assert np.array_equal(whole.fold, part.fold)
     assert weights == resumed
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_linear_head_for_comparison_starts_from_the_other_run_too(
+    resumed: bool, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[MultiLabelClassifier] = []
+
+    def noted(model: MultiLabelClassifier, *given: object, **named: object) -> list[object]:
+        started.append(copy.deepcopy(model))
+        return []
+
+    config = options(first.parent / "data", tmp_path / "run", init=first)
+    config = config.with_options({"head.hidden": 8, "head.heads": 2, "run.compare": "yes"})
+    monkeypatch.setattr("gatlabel.training.comparing.fit", noted)
+    if resumed:
+        with monkeypatch.context() as patch:
+            patch.setattr("gatlabel.training.run.baselines_of", raise_keyboard_interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                train(config)
+        resume(tmp_path / "run")
+    else:
+        train(config)
+    (model,) = started
+    source = MultiLabelClassifier.from_pretrained(first)
+    assert model.head.kind == "linear"
+    with torch.no_grad():
+        assert torch.equal(model.eval()(IMAGES), source(IMAGES))
+
+
+def raise_keyboard_interrupt(*given: object) -> None:
+    raise KeyboardInterrupt
