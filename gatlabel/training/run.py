@@ -55,6 +55,7 @@ from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
 from gatlabel.training.settling import evaluate_features, settled
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
+from gatlabel.training.spent_time import SpentTime
 from gatlabel.training.starting import features
 from gatlabel.training.stopping import begun_checkpoint, guarded, stoppable
 from gatlabel.training.teacher import Teacher
@@ -76,7 +77,8 @@ class RunResult:
         evaluations: Evaluations of the validation split and, if there is one, the test split.
         baselines: Metrics of baselines on the last split.
         curves: Learning curves, one row per epoch.
-        seconds: Duration of training, with that of the folds.
+        seconds: Duration of training, with that of the folds; of a resumed run, with that until
+            the checkpoint.
     """
 
     folder: Path
@@ -235,6 +237,7 @@ def _run(
     if config.run.tensorboard:
         require_extra("tensorboard", "tensorboard")
     checkpoint = begun_checkpoint(folder, log) if resumed else None
+    spent = SpentTime(clock, checkpoint)
     random = config.encoder.starts_random
     hint = " (random; gatlabel[lite] installs ImageNet's, offline)" if random else ""
     if given.encoder is None:
@@ -330,7 +333,7 @@ def _run(
                 completion=completion,
                 signals=signals,
                 ranks=ranks,
-                callbacks=given.callbacks,
+                callbacks=[spent, *given.callbacks],
                 loggers=given.loggers,
                 log=log,
             )
@@ -340,7 +343,7 @@ def _run(
         decide("the classifiers are fitted again in closed form on the trained encoder's features")
     folder.require()
     trained = settled(model, untrained, start, config, splits, folder, signals, decide, counted)
-    seconds = clock.spent
+    seconds = spent.seconds
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
     found = None
