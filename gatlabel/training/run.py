@@ -276,6 +276,11 @@ def _run(
         choices.lines.append(line)
         log(line)
 
+    if config.run.folds and config.encoder.init is not None and checkpoint is None:
+        decide(
+            f"note: folds={config.run.folds} with init={config.encoder.init}: predictions of the "
+            "folds are optimistic if that model was trained on the same images"
+        )
     start = None
     classical = is_classical(config)
     shares = getattr(config.head, "similarity", None) not in (None, NOTHING)

@@ -1,6 +1,7 @@
 """A new run from the model of another: longer, or with other labels kept by name."""
 
 import copy
+import json
 import os
 import signal
 from pathlib import Path
@@ -213,7 +214,10 @@ def test_folds_of_a_resumed_run_start_from_the_other_run(first: Path, tmp_path: 
             resume(tmp_path / name, log=lines.append)
             assert not any("initialised from" in line for line in lines)
         else:
-            train(config)
+            train(config, log=lines.append)
+            assert sum("folds are optimistic" in line for line in lines) == 1
+        notes = json.loads((tmp_path / name / "metrics.json").read_text())["notes"]
+        assert sum(f"folds=2 with init={first}" in note for note in notes) == 1
         folds = OutOfFold.load(tmp_path / name / "out_of_fold.npz")
         found.append((folds, (tmp_path / name / "model.safetensors").read_bytes()))
     (whole, weights), (part, resumed) = found
