@@ -19,7 +19,6 @@ from gatlabel.nn import HEADS
 from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.given import Given
-from gatlabel.training.parts import MODEL_HEADS
 
 
 def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
@@ -92,22 +91,6 @@ def build_model(
         model.set_loss(given.loss)
     freeze_parts(model, config)
     return model
-
-
-def refuse_comparison_with_itself(config: TrainConfig) -> None:
-    """Refuses the comparison with a linear head where the head is one and nothing else is compared.
-
-    Scenes have the oracle as another baseline.
-
-    Raises:
-        InputError: If so.
-    """
-    if (config.run.compare, config.head.name) == ("yes", "linear") and config.data.name != "scenes":
-        others = ", ".join(name for name in MODEL_HEADS if name != "linear")
-        raise InputError(
-            "run.compare=yes: not for head=linear, which would be compared with itself; only for "
-            f"{others}"
-        )
 
 
 def freeze_parts(model: MultiLabelClassifier, config: TrainConfig) -> None:

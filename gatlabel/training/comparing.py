@@ -22,6 +22,7 @@ from gatlabel.training.evaluation import evaluate
 from gatlabel.training.evidence import validation_evidence
 from gatlabel.training.fitting import fit
 from gatlabel.training.given import Given
+from gatlabel.training.initialising import start_from
 from gatlabel.training.proving import RULES
 from gatlabel.training.refitting import refit
 from gatlabel.training.settling import settle
@@ -75,6 +76,8 @@ def baselines_of(
         alike = config.with_options(head)
         torch.manual_seed(config.run.seed)
         model = build_model(alike, graph, given=given)
+        if config.encoder.init is not None:
+            start_from(model, config.encoder.init)
         completion = run_completion(config, splits, graph)
         if start == "ridge":
             start_in_closed_form(model, alike, splits, completion, log)

@@ -75,6 +75,9 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
         found.append(("run.refit", only))
     if config.run.epochs == 0:
         found.append(("run.refit", "not for run.epochs=0, which trains nothing"))
+    scenes = config.data.name == "scenes"  # which have another baseline
+    if (head, config.run.compare) == ("linear", "yes") and not scenes:
+        found.append(("run.compare", "not for head=linear, which would be compared with itself"))
     if not issubclass(kind, GraphAblatable) and not _uses_graph(config):
         over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, GraphAblatable))
         if spec.options:

@@ -28,17 +28,12 @@ from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.options import NOTHING
 from gatlabel.report import Baseline, write_report
-from gatlabel.training.building import (
-    build_graph,
-    build_model,
-    freeze_parts,
-    refuse_comparison_with_itself,
-)
+from gatlabel.training.building import build_graph, build_model, freeze_parts
 from gatlabel.training.changes import compare_records, machine_options, run_record
 from gatlabel.training.choices import Choices
 from gatlabel.training.classical import fit_classical, is_classical
 from gatlabel.training.clock import Clock
-from gatlabel.training.comparing import baselines_of, run_completion
+from gatlabel.training.comparing import baselines_of, compares_heads, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import checked_workers, loaders, masked, read_data
 from gatlabel.training.deciding import decided
@@ -61,6 +56,7 @@ from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
 from gatlabel.training.settling import evaluate_features, settled
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
+from gatlabel.training.spent_time import SpentTime
 from gatlabel.training.starting import features
 from gatlabel.training.stopping import begun_checkpoint, guarded, stoppable
 from gatlabel.training.teacher import Teacher
@@ -82,7 +78,8 @@ class RunResult:
         evaluations: Evaluations of the validation split and, if there is one, the test split.
         baselines: Metrics of baselines on the last split.
         curves: Learning curves, one row per epoch.
-        seconds: Duration of training, with that of the folds.
+        seconds: Duration of training, with that of the folds; of a resumed run, with that until
+            the checkpoint.
     """
 
     folder: Path
@@ -156,7 +153,6 @@ def train(
         if team.rank:
             _follow(team)
         refuse_without_effect(config)
-        refuse_comparison_with_itself(config)
         config = config.resolved()
         _enlist(team, config)  # raises errors before anything is read or written
         name = f"{config.data.name}-{config.head.name}"
@@ -242,6 +238,7 @@ def _run(
     if config.run.tensorboard:
         require_extra("tensorboard", "tensorboard")
     checkpoint = begun_checkpoint(folder, log) if resumed else None
+    spent = SpentTime(clock, checkpoint)
     lite = config.encoder.lite_hint
     hint = f" (random{lite and f'; {lite}'})" if config.encoder.starts_random else ""
     if given.encoder is None:
@@ -262,9 +259,12 @@ def _run(
         require_folds(config, splits.train, graph)
         torch.manual_seed(config.run.seed)
         model = build_model(config, graph, given=given)
-    if config.encoder.init is not None and checkpoint is None:
+    # after a checkpoint, only the folds and the head for comparison start from the other run again
+    again = bool(config.run.folds) or compares_heads(config)
+    if config.encoder.init is not None and (checkpoint is None or again):
         for line in start_from(model, config.encoder.init):
-            log(line)
+            if checkpoint is None:
+                log(line)
     log(f"graph: {graph.describe()}")
     if graph.relation == "similarity" and ignores_similarity(config.head):
         log(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
@@ -277,6 +277,11 @@ def _run(
         choices.lines.append(line)
         log(line)
 
+    if config.run.folds and config.encoder.init is not None and checkpoint is None:
+        decide(
+            f"note: folds={config.run.folds} with init={config.encoder.init}: predictions of the "
+            "folds are optimistic if that model was trained on the same images"
+        )
     start = None
     classical = is_classical(config)
     shares = getattr(config.head, "similarity", None) not in (None, NOTHING)
@@ -335,7 +340,7 @@ def _run(
                 completion=completion,
                 signals=signals,
                 ranks=ranks,
-                callbacks=given.callbacks,
+                callbacks=[spent, *given.callbacks],
                 loggers=given.loggers,
                 log=log,
             )
@@ -345,7 +350,7 @@ def _run(
         decide("the classifiers are fitted again in closed form on the trained encoder's features")
     folder.require()
     trained = settled(model, untrained, start, config, splits, folder, signals, decide, counted)
-    seconds = clock.spent
+    seconds = spent.seconds
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
     found = None

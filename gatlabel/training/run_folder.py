@@ -43,11 +43,16 @@ class RunFolder:
     Args:
         path: The folder.
         target: Final path of the run, if it is written to another folder first.
+
+    Attributes:
+        is_own: Whether files in the folder are those of the run that this process trains, and not
+            of an unfinished one that it is to replace.
     """
 
     def __init__(self, path: Path, target: Path | None = None) -> None:
         self.path = path
         self.target = target or path
+        self.is_own = False
         self.config = path / "config.yaml"
         self.choices = path / "choices.json"
         self.labels = path / "labels.json"
@@ -111,6 +116,7 @@ class RunFolder:
         """
         if self.replaces:
             self.discard()
+        self.is_own = True
         try:
             with write_errors(self.path, "the run folder "):
                 self.checkpoints.mkdir(parents=True, exist_ok=True)

@@ -93,6 +93,7 @@ def unfinished_run(target: Path, log: Log) -> Iterator[RunFolder]:
             folder.finish()
             folder = RunFolder(target)
         _refuse_if_finished(folder)
+        folder.is_own = True
         yield folder
 
 

@@ -18,7 +18,7 @@ from gatlabel.training.run_folder import RunFolder
 
 @contextmanager
 def stoppable() -> Iterator[Signals]:
-    """Watches for signals; before training began, nothing was written.
+    """Watches for signals; before the run folder has begun, nothing was written.
 
     Raises:
         Interrupted: On a signal.
@@ -36,21 +36,28 @@ def guarded(folder: RunFolder, signals: Signals) -> Iterator[None]:
     """Ends a run with a line on how to go on after a signal, and one that names a full disk.
 
     Raises:
-        Interrupted: On a signal after the first finished epoch.
+        Interrupted: On a signal after the run folder has begun.
     """
     try:
         with signals.first(), disk_errors(folder.path):
             yield
     except Stopped as stop:
-        checkpoint = newest_checkpoint(folder.checkpoints) if folder.has_begun else None
-        if checkpoint is None:
+        if not (folder.is_own and folder.has_begun):
             raise
-        epochs = read_options(folder.config).get("run", {}).get("epochs")
         raise Interrupted(
-            f"{stop} with {checkpoint.epoch + 1} of {epochs} epochs finished; continue with: "
+            f"{stop} {_progress(folder)}; continue with: "
             f"gatlabel train --resume {shlex.quote(str(folder.target))}",
             stop.exit_code,
         ) from None
+
+
+def _progress(folder: RunFolder) -> str:
+    """Says how far a run has come."""
+    checkpoint = newest_checkpoint(folder.checkpoints)
+    epochs = read_options(folder.config).get("run", {}).get("epochs")
+    if checkpoint is not None:
+        return f"with {checkpoint.epoch + 1} of {epochs} epochs finished"
+    return "before the first epoch was finished" if epochs else "before the run was finished"
 
 
 def begun_checkpoint(folder: RunFolder, log: Log) -> Checkpoint | None:

@@ -1,5 +1,7 @@
 """Folds: every training image is predicted by models that never saw it."""
 
+import os
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,12 @@ import pytest
 import torch
 
 from gatlabel.baselines.ridge import ridge_start
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, Interrupted
 from gatlabel.features import extract
 from gatlabel.graph import Cooccurrence
 from gatlabel.missing import make_completion
 from gatlabel.missing.starting import completed_start
-from gatlabel.training import auto, fitting, plain, train
+from gatlabel.training import auto, fitting, plain, resume, train
 from gatlabel.training.building import build_graph
 from gatlabel.training.data import read_data
 from gatlabel.training.out_of_fold import OutOfFold
@@ -192,3 +194,23 @@ def test_folds_without_which_unknown_labels_cannot_be_treated_are_refused_too(
     with pytest.raises(InputError, match=r"folds=2: .*known absences"):
         train(config_of(tiny_csv, tmp_path / "run", **options))
     assert not (tmp_path / "run").exists()
+
+
+def stop_in_the_second_fold(line: str) -> None:
+    if line.startswith("fold 2 of"):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interruption_in_the_folds_of_a_run_without_epochs_names_resume(
+    tiny_csv: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    options = {"head": "linear", "run.folds": 2, "run.epochs": 0, "encoder.stages": 1}
+    config = config_of(tiny_csv, folder, **options)
+    way = f"interrupted before the run was finished; continue with: .* --resume {folder}$"
+    with pytest.raises(Interrupted, match=way):
+        train(config, log=stop_in_the_second_fold)
+    with pytest.raises(Interrupted, match=way):  # nor does a second attempt say otherwise
+        resume(folder, log=stop_in_the_second_fold)
+    resume(folder)
+    assert np.isfinite(OutOfFold.load(folder / "out_of_fold.npz").scores).all()

@@ -1,15 +1,22 @@
 """A new run from the model of another: longer, or with other labels kept by name."""
 
+import copy
+import json
+import os
+import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, Interrupted
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training import TrainConfig, plain, train
+from gatlabel.training import TrainConfig, plain, resume, train
 from gatlabel.training.initialising import start_from
+from gatlabel.training.out_of_fold import OutOfFold
+from tests.colours import write_colours
 
 NAMES = ["a", "b", "c", "d"]
 OTHER = ["d", "x", "b", "y", "z"]
@@ -172,3 +179,80 @@ def test_a_damaged_model_to_start_from_downloads_no_other_weights(
     with pytest.raises(InputError, match=r"first/model\.json"):
         train(config)
     assert not (tmp_path / "second").exists()
+
+
+def interrupted_in_the_folds(config: TrainConfig) -> None:
+    """Trains until the process is told to end before the first fold."""
+
+    def stop(*given: object, **options: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gatlabel.training.settling.fold_evidence", stop)
+        with pytest.raises(Interrupted, match="with 1 of 1 epochs finished"):
+            train(config)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on two stages of the encoder; its images are beside it."""
+    root = tmp_path_factory.mktemp("first")
+    write_colours(root / "data")
+    config = options(root / "data", root / "run", backbone=ENCODER, weights="none", stages=2)
+    train(config.with_options({"head": "linear"}))
+    return root / "run"
+
+
+def test_folds_of_a_resumed_run_start_from_the_other_run(first: Path, tmp_path: Path) -> None:
+    data, found = first.parent / "data", []
+    for name in ("whole", "part"):
+        config = options(data, tmp_path / name, init=first)
+        config = config.with_options({"head": "linear", "run.folds": 2, "optimizer.lr": 1e-4})
+        lines: list[str] = []
+        if name == "part":
+            interrupted_in_the_folds(config)
+            resume(tmp_path / name, log=lines.append)
+            assert not any("initialised from" in line for line in lines)
+        else:
+            train(config, log=lines.append)
+            assert sum("folds are optimistic" in line for line in lines) == 1
+        notes = json.loads((tmp_path / name / "metrics.json").read_text())["notes"]
+        assert sum(f"folds=2 with init={first}" in note for note in notes) == 1
+        folds = OutOfFold.load(tmp_path / name / "out_of_fold.npz")
+        found.append((folds, (tmp_path / name / "model.safetensors").read_bytes()))
+    (whole, weights), (part, resumed) = found
+    assert np.array_equal(whole.scores, part.scores)
+    assert np.array_equal(whole.fold, part.fold)
+    assert weights == resumed
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_linear_head_for_comparison_starts_from_the_other_run_too(
+    resumed: bool, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[MultiLabelClassifier] = []
+
+    def noted(model: MultiLabelClassifier, *given: object, **named: object) -> list[object]:
+        started.append(copy.deepcopy(model))
+        return []
+
+    config = options(first.parent / "data", tmp_path / "run", init=first)
+    config = config.with_options({"head.hidden": 8, "head.heads": 2, "run.compare": "yes"})
+    monkeypatch.setattr("gatlabel.training.comparing.fit", noted)
+    if resumed:
+        with monkeypatch.context() as patch:
+            patch.setattr("gatlabel.training.run.baselines_of", raise_keyboard_interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                train(config)
+        resume(tmp_path / "run")
+    else:
+        train(config)
+    (model,) = started
+    source = MultiLabelClassifier.from_pretrained(first)
+    assert model.head.kind == "linear"
+    with torch.no_grad():
+        assert torch.equal(model.eval()(IMAGES), source(IMAGES))
+
+
+def raise_keyboard_interrupt(*given: object) -> None:
+    raise KeyboardInterrupt

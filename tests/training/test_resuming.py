@@ -1,5 +1,6 @@
 """An interrupted and resumed run equals an uninterrupted one, bit for bit, in all state."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ from gatlabel.errors import InputError, Interrupted
 from gatlabel.tasks import MultiLabelTask
 from gatlabel.training import TrainConfig, plain, resume, train
 from gatlabel.training.changes import compare_records
+from gatlabel.training.clock import Clock
 
 QUICK = {
     "data": "csv",
@@ -281,3 +283,22 @@ def test_a_signal_while_a_checkpoint_is_written_is_not_a_write_error(
     resume(tmp_path / "part")
     train(options(tiny_csv, tmp_path / "whole"))
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("step", [6, None])
+def test_the_duration_of_a_resumed_run_includes_that_until_the_checkpoint(
+    step: int | None, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it was interrupted in an epoch or after the last one."""
+    config = options(tiny_csv, tmp_path / "run", **{"run.epochs": 2, "head": "linear"})
+    with monkeypatch.context() as patch:
+        patch.setattr(Clock, "spent", property(lambda self: 1000.0))
+        if step is None:
+            train(config)
+            (tmp_path / "run" / "report.html").unlink()
+        else:
+            cut(config, step)
+    result = resume(tmp_path / "run")
+    assert 1000 < result.seconds < 2000
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["training_seconds"] == round(result.seconds, 1)
