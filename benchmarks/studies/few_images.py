@@ -8,9 +8,9 @@ The recipe ``auto`` does all three below 2,000 images. Scenes of a drawing that 
 ``gatlabel train`` per cell, at 96 px and one thread, with the other settings of ``auto`` for images
 unlike those of the encoder, 3 epochs. Trained weights are always kept; the classifiers fitted again
 are ridge regression on the features of the trained encoder. Figures are mAP of the labels with at
-least ten test positives, and of all; differences are within a draw of training images. A finished
-cell is a line of cells.jsonl below ``--out``; ``--figures`` writes
-benchmarks/results/few-images.json.
+least ten test positives, and of all; differences are within a draw of training images. Two cells
+at higher rates were run by hand. A finished cell is a line of cells.jsonl below ``--out``;
+``--figures`` writes benchmarks/results/few-images.json.
 """
 
 from __future__ import annotations
