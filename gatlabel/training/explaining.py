@@ -33,8 +33,9 @@ def explain_run(
 ) -> GraphExplanation:
     """Explains the edges of a run's head, before and after training.
 
-    The head before training is rebuilt from the options, seed and graph in the run folder. Of the
-    run's input files, only the images are needed.
+    The head before training is rebuilt from the options, seed and graph in the run folder, except
+    that of a run which was initialised by another one. Of the run's input files, only the images
+    are needed.
 
     Args:
         folder: The run folder.
@@ -64,7 +65,8 @@ def explain_run(
     features = predict_features(model.to(device), splits[split])
     targets = aligned_targets(splits[split], model.labels)
     head = head.cpu().eval()
-    before = _before_training(run, config, model)
+    known = config.encoder.init is None  # that of another run is not in this folder
+    before = _before_training(run, config, model) if known else None
     return explain_graph(head, model.labels, features, targets, before=before, edges=edges)
 
 

@@ -76,6 +76,18 @@ def test_the_start_is_that_of_the_run_without_the_files_it_was_given(
     assert any(edge.attention != edge.attention_before for edge in found.edges)
 
 
+def test_the_start_of_a_run_from_another_one_is_not_known(run: Path, tmp_path: Path) -> None:
+    config = RunFolder(run).read_config()
+    train(
+        config.with_options(
+            {"encoder.init": run, "encoder.weights": None, "run.output": tmp_path / "next"}
+        )
+    )
+    found = explain_run(tmp_path / "next")
+    assert all(edge.attention_before != edge.attention_before for edge in found.edges)  # NaN
+    assert all(edge.attention == edge.attention for edge in found.edges)
+
+
 def test_the_edges_of_a_label_come_before_heavier_ones(run: Path) -> None:
     def explained(most: int, label: str | None = None) -> list[tuple[str, str]]:
         explanation = explain_run(run, most=most, labels=[label] if label else ())
