@@ -25,7 +25,8 @@ SIZES = {
     "good": (5 / 7, 1.0, 9 / 7, 11 / 7),
     "best": (5 / 7, 1.0, 9 / 7, 11 / 7, 13 / 7, 16 / 7),
 }
-#: Below: augmentation is light, and batch norms keep their statistics if these were learned.
+#: Below: augmentation is light, and batch norms keep their statistics if these were learned. They
+#: do so for any number of images with uninformative features (docs/studies/auto.md).
 FEW_IMAGES = 2000
 #: Rate of the head and factor for the encoder of a model with a closed-form initialisation.
 FROM_START = {"optimizer.lr": 1e-4, "optimizer.encoder_lr": 0.3}
