@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -137,7 +137,7 @@ class FrozenBackend:
         # the graph is built from the training images and targets only
         counts = Cooccurrence.from_targets(targets, self.data.names)
         if method.head in CLASSICAL:
-            return self._fitted(method, rows, targets, seed)
+            return self._fitted(method, rows, targets, seed, groups)
         chosen = None
         if method.graph == SIMILARITY:
             pooled = torch.tensor(_opened(self.data.train.files["pooled"])[rows])
@@ -179,7 +179,12 @@ class FrozenBackend:
         return Trained(head, features.scale, seconds, reasons)
 
     def _fitted(
-        self, method: Method, rows: Rows, targets: NDArray[np.float32], seed: int
+        self,
+        method: Method,
+        rows: Rows,
+        targets: NDArray[np.float32],
+        seed: int,
+        groups: Sequence[Hashable] | None,
     ) -> Trained:
         """Fits a classical method, as :meth:`_trained`."""
         features = Features(_opened(self.data.train.files["pooled"]), rows)
@@ -190,7 +195,7 @@ class FrozenBackend:
             known = torch.where(known == UNKNOWN, 0.0, known)
         began = time.perf_counter()
         classifier = ClassicalClassifier(options, seed)
-        classifier.fit(features[np.arange(len(features))], known)
+        classifier.fit(features[np.arange(len(features))], known, groups)
         seconds = time.perf_counter() - began
         return Trained(classifier.as_head().eval(), features.scale, seconds)
 

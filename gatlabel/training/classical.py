@@ -109,7 +109,8 @@ def fit_classical(
     found = features(model, splits.train, config)
     targets = splits.train.targets.to_dense() if completion is None else completion.targets
     began = time.perf_counter()
-    classifier = ClassicalClassifier(config.head, config.run.seed).fit(found, targets)
+    classifier = ClassicalClassifier(config.head, config.run.seed)
+    classifier.fit(found, targets, splits.train.groups)
     seconds = time.perf_counter() - began
     head = classifier.as_head()
     head.labels = model.labels

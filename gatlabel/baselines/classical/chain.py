@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,7 @@ def fit_chains(
     c: float | None = None,
     folds: int = 3,
     seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
 ) -> ChainHead:
     """Fits an ensemble of classifier chains (Read et al., Machine Learning 85, 2011).
 
@@ -40,16 +43,18 @@ def fit_chains(
         c: Inverse strength of the regularisation; ``None`` takes that of independent classifiers.
         folds: Number of folds for the predictions; below 2, chains learn from the true labels.
         seed: Seed of the orders and folds.
+        groups: The group of each image; those of one group are in one fold.
     """
     scaled, known = Scaled.of(features), KnownTargets.of(targets)
     if c is None:
-        c = choose_strength(LOGISTIC.fit, LOGISTIC.grid, scaled.features, known, seed)[0]
+        grid = LOGISTIC.grid
+        c = choose_strength(LOGISTIC.fit, grid, scaled.features, known, seed, groups)[0]
     count = targets.shape[1]
     head = ChainHead(features.shape[1], count, chains=chains)
     generator = torch.Generator().manual_seed(seed)
     for chain in range(chains):
         order = torch.randperm(count, generator=generator)
-        part = folds_of(len(features), folds, seed + chain) if folds > 1 else None
+        part = folds_of(len(features), folds, seed + chain, groups) if folds > 1 else None
         weight, link, bias = _chain(scaled.features, known, order, c, part)
         head.order[chain], head.link[chain] = order, link
         head.weight[chain], head.bias[chain] = scaled.unscaled(weight, bias)

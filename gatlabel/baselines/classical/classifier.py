@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -48,12 +48,19 @@ def _linear(kind: str, features: Tensor, targets: Tensor, **options: Any) -> Lin
     return _as_linear(*fit_linear(kind, features, targets, **options))
 
 
-def _ridge(features: Tensor, targets: Tensor, *, seed: int = 0) -> LinearHead:
-    start = ridge_start(features, targets)
+def _ridge(
+    features: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
+) -> LinearHead:
+    start = ridge_start(features, targets, groups=groups)
     return _as_linear(start.weight, start.bias)
 
 
-#: The fitting function of each method: features ``(N, D)`` and targets ``(N, L)`` to a head.
+#: The fitting function of each method: features ``(N, D)``, targets ``(N, L)``, seed and groups to
+#: a head.
 METHODS: dict[str, Callable[..., LinearHead | FittedHead]] = {
     "ridge": _ridge,
     "svm": partial(_linear, "svm"),
@@ -94,12 +101,14 @@ class ClassicalClassifier:
         self.head: LinearHead | FittedHead | None = None
 
     @torch.no_grad()
-    def fit(self, features: Any, targets: Any) -> Self:
+    def fit(self, features: Any, targets: Any, groups: Sequence[Hashable] | None = None) -> Self:
         """Fits the method.
 
         Args:
             features: ``(N, D)``, a tensor or an array.
             targets: ``(N, L)`` in [0, 1], -1 for unknown.
+            groups: The group of each image, N values: a patient, a video. Images of one group are
+                left out together wherever the method leaves images out.
 
         Raises:
             InputError: If shapes do not fit or a value is not finite.
@@ -107,7 +116,9 @@ class ClassicalClassifier:
         """
         x, y = checked(features, targets)
         fit = METHODS[self.options.name]
-        self.head = fit(x, y, seed=self.seed, **self.options.arguments()).eval()
+        if groups is not None and len(groups) != len(x):
+            raise InputError(f"groups: expected {len(x)} values, got {len(groups)}")
+        self.head = fit(x, y, seed=self.seed, groups=groups, **self.options.arguments()).eval()
         return self
 
     @torch.no_grad()

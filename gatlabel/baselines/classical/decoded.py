@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import Literal
 
 from torch import Tensor
@@ -22,6 +23,7 @@ def fit_hmm(
     smoothing: float = 1.0,
     decode: Decoding = "marginals",
     seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
 ) -> HMMHead:
     """Fits ridge regression and counts the transitions of labels along an order.
 
@@ -32,8 +34,9 @@ def fit_hmm(
         smoothing: Likewise.
         decode: See :class:`HMMHead`.
         seed: Unused; part of the common interface.
+        groups: The group of each image; those of one group are left out together.
     """
-    linear, _ = ridge_fit(features, targets)
+    linear, _ = ridge_fit(features, targets, groups=groups)
     hmm = LabelHMM.from_targets(targets, order, smoothing)
     head = HMMHead(features.shape[1], targets.shape[1], decode=decode)
     head.weight.copy_(linear.weight)
@@ -51,6 +54,7 @@ def fit_pairwise(
     shrinkage: float = 3.0,
     decode: Decoding = "marginals",
     seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
 ) -> PairwiseHead:
     """Fits ridge regression, then pairwise label couplings to its residual dependence.
 
@@ -60,8 +64,9 @@ def fit_pairwise(
         shrinkage: See :meth:`~gatlabel.decisions.PairwiseLabelModel.fit`.
         decode: See :class:`PairwiseHead`.
         seed: Unused; part of the common interface.
+        groups: The group of each image; those of one group are left out together.
     """
-    linear, left_out = ridge_fit(features, targets)
+    linear, left_out = ridge_fit(features, targets, groups=groups)
     model = PairwiseLabelModel.fit(left_out, targets, shrinkage)
     head = PairwiseHead(features.shape[1], targets.shape[1], decode=decode)
     head.weight.copy_(linear.weight)

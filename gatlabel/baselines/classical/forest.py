@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ MOST_LEAVES = 2**15  # per tree; limits the size of a saved model
 
 
 def fit_forest(
-    features: Tensor, targets: Tensor, *, trees: int = 100, leaf: int = 1, seed: int = 0
+    features: Tensor,
+    targets: Tensor,
+    *,
+    trees: int = 100,
+    leaf: int = 1,
+    seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
 ) -> ForestHead:
     """Fits random forests; labels that are known for the same images share trees.
 
@@ -27,6 +34,7 @@ def fit_forest(
         trees: Number of trees of each label.
         leaf: Minimum number of images in a leaf.
         seed: Seed of the samples and features drawn for the trees.
+        groups: Unused; part of the common interface.
 
     Returns:
         The head; a label without positives or negatives has its frequency in every leaf.

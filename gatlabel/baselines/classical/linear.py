@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatlabel.baselines.classical.known import KnownTargets
+from gatlabel.baselines.regression import group_numbers
 from gatlabel.baselines.ridge import calibrated
 from gatlabel.errors import require_extra
 from gatlabel.metrics import mean_average_precision
@@ -113,7 +114,12 @@ LINEAR_METHODS = {
 
 
 def fit_linear(
-    kind: str, features: Tensor, targets: Tensor, c: float | None = None, seed: int = 0
+    kind: str,
+    features: Tensor,
+    targets: Tensor,
+    c: float | None = None,
+    seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Fits one linear classifier per label, on the images for which the label is known.
 
@@ -123,6 +129,7 @@ def fit_linear(
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         c: Inverse strength of the regularisation; ``None`` chooses it by cross-validated mAP.
         seed: Seed of the folds.
+        groups: The group of each image; those of one group are in one fold.
 
     Returns:
         float64 weight ``(L, D)`` and bias ``(L,)``; labels without positives or negatives have
@@ -132,7 +139,7 @@ def fit_linear(
     grid = method.grid if c is None else (c,)
     strength, scores = grid[0], None
     if len(grid) > 1 or method.calibrates:
-        strength, scores = choose_strength(method.fit, grid, scaled.features, known, seed)
+        strength, scores = choose_strength(method.fit, grid, scaled.features, known, seed, groups)
     weight, bias = fit_labels(method.fit, scaled.features, known, strength)
     use = known.usable
     if method.calibrates and scores is not None and bool(use.any()):
@@ -143,7 +150,12 @@ def fit_linear(
 
 
 def choose_strength(
-    fit: FitLabel, grid: tuple[float, ...], features: Tensor, known: KnownTargets, seed: int
+    fit: FitLabel,
+    grid: tuple[float, ...],
+    features: Tensor,
+    known: KnownTargets,
+    seed: int,
+    groups: Sequence[Hashable] | None = None,
 ) -> tuple[float, Tensor]:
     """Chooses one C for all labels by cross-validated mAP.
 
@@ -155,11 +167,12 @@ def choose_strength(
         features: ``(N, R)``, scaled.
         known: The targets.
         seed: Seed of the folds.
+        groups: The group of each image; those of one group are in one fold.
 
     Returns:
         C, and its out-of-fold scores ``(N, L)``.
     """
-    folds = folds_of(len(features), FOLDS, seed)
+    folds = folds_of(len(features), FOLDS, seed, groups)
     targets = torch.where(known.known, known.present.float(), -1.0)
     found = [out_of_fold(fit, c, features, known, folds) for c in grid]
     figures = [float(mean_average_precision(scores, targets).value) for scores in found]
@@ -167,10 +180,14 @@ def choose_strength(
     return grid[best], found[best]
 
 
-def folds_of(images: int, folds: int, seed: int) -> Tensor:
-    """Assigns images to folds at random: int64 ``(N,)``."""
-    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
-    return order % max(1, min(folds, images))
+def folds_of(
+    images: int, folds: int, seed: int, groups: Sequence[Hashable] | None = None
+) -> Tensor:
+    """Assigns images, or groups of images, to folds at random: int64 ``(N,)``."""
+    unit = group_numbers(groups, images)
+    count = int(unit.max()) + 1
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    return (order % max(1, min(folds, count)))[unit]
 
 
 def out_of_fold(

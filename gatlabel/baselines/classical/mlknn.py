@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gatlabel.baselines.classical.known import KnownTargets
+from gatlabel.baselines.regression import group_numbers
 from gatlabel.errors import InputError
 from gatlabel.model.head_file import MOST
 from gatlabel.nn.heads.fitted.mlknn import MLkNNHead
@@ -23,6 +25,7 @@ def fit_mlknn(
     smoothing: float = 1.0,
     metric: Literal["euclidean", "cosine"] = "cosine",
     seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
 ) -> MLkNNHead:
     r"""Fits ML-kNN (Zhang and Zhou, Pattern Recognition 40, 2007, figure 1).
 
@@ -32,15 +35,16 @@ def fit_mlknn(
               P(C = j | H_b) = \frac{s + \kappa_b[j]}{s (k + 1) + \sum_r \kappa_b[r]},
 
     where κ is the histogram of C over the images with and without the label. n and the neighbours
-    are restricted to images for which the label is known, and exclude the image itself.
+    are restricted to images for which the label is known, and exclude the image and its group.
 
     Args:
         features: ``(N, D)``; kept in float32.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
-        neighbours: k; capped by the number of images.
+        neighbours: k; capped by the number of images outside the largest group.
         smoothing: s, above 0.
         metric: ``euclidean`` as in the paper, or ``cosine``.
         seed: Unused; part of the common interface.
+        groups: The group of each image, if images belong together.
 
     Raises:
         InputError: If there are more images than a saved model may hold.
@@ -48,7 +52,8 @@ def fit_mlknn(
     refuse_many(len(features))
     known = KnownTargets.of(targets)
     patterns = known.patterns(usable=False)
-    k = min(neighbours, len(features) - 1)
+    unit = group_numbers(groups, len(features))
+    k = min(neighbours, len(features) - int(unit.bincount().max()))
     head = MLkNNHead(
         features.shape[1],
         targets.shape[1],
@@ -62,7 +67,7 @@ def fit_mlknn(
     for number, labels in enumerate(patterns):
         head.pattern[labels] = number
         head.known[number] = known.known[:, labels[0]]
-    counts = _own_counts(head)
+    counts = _own_counts(head, unit)
     head.evidence.copy_(_evidence(counts, known, k, smoothing))
     return head
 
@@ -80,13 +85,13 @@ def refuse_many(images: int) -> None:
         )
 
 
-def _own_counts(head: MLkNNHead) -> Tensor:
-    """Counts the labels among the neighbours of each training image, excluding itself."""
+def _own_counts(head: MLkNNHead, unit: Tensor) -> Tensor:
+    """Counts the labels among the neighbours of each training image, excluding its group."""
     parts = []
     for first in range(0, len(head.features), AT_ONCE):
         rows = torch.arange(first, min(first + AT_ONCE, len(head.features)))
         distances = head.distances(head.features[rows].double())
-        distances[torch.arange(len(rows)), rows] = torch.inf
+        distances[unit[rows, None] == unit] = torch.inf
         parts.append(head.counts(distances))
     return torch.cat(parts)
 

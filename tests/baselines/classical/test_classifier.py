@@ -13,7 +13,14 @@ from sklearn.svm import LinearSVC
 
 from gatlabel.baselines.classical import CLASSICAL, ClassicalClassifier
 from gatlabel.baselines.classical.chain import fit_chains
-from gatlabel.baselines.classical.linear import LINEAR_METHODS, Scaled, fit_linear
+from gatlabel.baselines.classical.known import KnownTargets
+from gatlabel.baselines.classical.linear import (
+    LINEAR_METHODS,
+    Scaled,
+    choose_strength,
+    fit_linear,
+    folds_of,
+)
 from gatlabel.baselines.classical.options import SVM, Chain, Forest, MLkNN
 from gatlabel.errors import InputError
 from gatlabel.metrics import mean_average_precision
@@ -235,3 +242,63 @@ def test_wrong_input_is_refused() -> None:
         ClassicalClassifier("forst")
     with pytest.raises(InputError, match=r"expected \(N, 7\)"):
         classifier.fit(features, targets).scores(features[:, :3])
+
+
+def twice():
+    """Every image twice, with labels that are noise: only its copy seems to predict an image."""
+    rng = np.random.default_rng(3)
+    features = np.repeat(rng.normal(size=(40, 60)), 2, 0).astype(np.float32)
+    targets = np.repeat(rng.random((40, 3)) < 0.4, 2, 0).astype(np.float32)
+    return features, targets, [f"patient {k // 2}" for k in range(80)]
+
+
+@pytest.mark.parametrize("name", ["ridge", "svm", "mlknn", "hmm", "pairwise"])
+def test_images_of_a_group_are_left_out_together(name: str) -> None:
+    features, targets, groups = twice()
+    new = np.random.default_rng(4).normal(size=(200, 60)).astype(np.float32)
+    spreads = [
+        float(ClassicalClassifier(name).fit(features, targets, its).scores(new).std(0).mean())
+        for its in (groups, None, range(80))
+    ]
+    assert spreads[0] < 0.7 * spreads[1]
+    assert spreads[1] == spreads[2]  # a group each
+
+
+def test_logistic_regression_is_judged_without_the_group() -> None:
+    features, targets, groups = twice()
+    known = KnownTargets.of(torch.from_numpy(targets))
+    scaled = Scaled.of(torch.from_numpy(features)).features
+    its = LINEAR_METHODS["logistic"]
+    grouped, alone = (
+        choose_strength(its.fit, its.grid, scaled, known, 0, given)[1] for given in (groups, None)
+    )
+    figures = [float(mean_average_precision(s, torch.from_numpy(targets)).value)
+               for s in (grouped, alone)]  # fmt: skip
+    assert figures[0] < 0.6
+    assert figures[1] > 0.75
+
+
+def test_a_chain_leaves_groups_out_together() -> None:
+    features, targets, groups = twice()
+    grouped, alone, each = (
+        fit_chains(
+            torch.from_numpy(features), torch.from_numpy(targets), c=1.0, chains=2, groups=given
+        )
+        for given in (groups, None, range(80))
+    )
+    assert torch.equal(alone.link, each.link)
+    assert not torch.allclose(alone.link, grouped.link)
+
+
+@pytest.mark.parametrize("count", [5, 12])
+def test_folds_keep_groups_together(count: int) -> None:
+    groups = [k % count for k in range(30)]
+    folds = folds_of(30, 3, seed=1, groups=groups)
+    assert sorted(folds.unique().tolist()) == [0, 1, 2]
+    assert all(len({int(folds[k]) for k in range(g, 30, count)}) == 1 for g in range(count))
+
+
+def test_a_wrong_number_of_groups_is_refused() -> None:
+    features, targets = data()
+    with pytest.raises(InputError, match="groups: expected 60 values, got 3"):
+        ClassicalClassifier("ridge").fit(features, targets, ["a", "b", "c"])
