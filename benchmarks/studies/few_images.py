@@ -3,7 +3,7 @@
     python benchmarks/studies/few_images.py --out /elsewhere/few-images
     python benchmarks/studies/few_images.py --out /elsewhere/few-images --figures
 
-The recipe ``auto`` does all three below 2,000 images. Scenes of a drawing that no other study uses
+The recipe ``auto`` did all three below 2,000 images until this study. Scenes of another drawing
 (seed 37), 1,000 or 3,000 to train on, on either side of that bound, 1,000 to test on. One
 ``gatlabel train`` per cell, at 96 px and one thread, with the other settings of ``auto`` for images
 unlike those of the encoder, 3 epochs. Trained weights are always kept; the classifiers fitted again

@@ -27,7 +27,8 @@ EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_00
 #: The same after a closed-form initialisation on informative features. Measured: 4 epochs of 952
 #: photographs gain as much as 12 (docs/studies/auto.md).
 EPOCHS_INFORMATIVE = {"fast": (0, 0, 0), "good": (4, 3, 40_000), "best": (8, 6, 120_000)}
-#: The minimum with a time limit and few images, and from how many images one epoch is enough.
+#: The minimum with a time limit and uninformative features, and from how many images one epoch is
+#: enough.
 #: Measured: 2 epochs of 100 and one of 500 gain (docs/studies/auto.md).
 FEWEST_EPOCHS, ENOUGH_FOR_ONE = 2, 200
 #: Factor on estimated durations of passes and epochs, which leave out decoding and the optimiser.
@@ -136,9 +137,9 @@ class Budget:
             return max(possible, 1)
         return possible if possible >= min(self._fewest_epochs(start), table) else 0
 
-    def _fewest_epochs(self, start: Start | None) -> int:
+    def _fewest_epochs(self, start: Start) -> int:
         """The smallest number of epochs that pays with a time limit."""
-        if not self.few:
+        if start.informative:
             return self._table(start)[1]
         return 1 if self.train >= ENOUGH_FOR_ONE else FEWEST_EPOCHS
 

@@ -13,6 +13,7 @@ from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.proving import RULES
 from gatlabel.training.starting import regression
 
 
@@ -41,7 +42,8 @@ def refit(
 
     Few steps adapt an encoder further than the classifiers on top of it. Regression on the same
     images finds the best classifiers for the features as they have become (docs/studies/auto.md).
-    Residual attention belongs to the former classifiers and is removed.
+    Residual attention was trained beside the former classifiers. It stays only where held-out
+    images decide how much of it to keep (:func:`~gatlabel.training.settling.settle`).
 
     Args:
         model: The trained model, on the CPU; its head is changed in place.
@@ -58,5 +60,6 @@ def refit(
     targets = source.targets.to_dense()
     fitted = regression(found, targets, completion, model.head, source.groups, choice)
     assert starts_linear(model.head)
-    model.head.scale_residual(0.0)
+    if config.run.keep not in RULES:
+        model.head.scale_residual(0.0)
     model.head.init_linear(fitted.weight, fitted.bias)

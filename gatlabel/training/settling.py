@@ -61,8 +61,7 @@ def settle(
     assert start is not None
     factor = 1.0
     head = model.head
-    refitted = config.run.refit  # which has removed the residual
-    if not refitted and isinstance(head, LinearInit) and head.scale_residual(1.0):
+    if isinstance(head, LinearInit) and head.scale_residual(1.0):
         residual, seed = trained - linear, config.run.seed
         factor = shrink(residual, linear, evidence.targets, seed=seed, groups=evidence.groups)
         head.scale_residual(factor)

@@ -46,6 +46,9 @@ NAN = float("nan")
         (100, "good", 0.15, 1.0, 2),  # 0.048 s each, and the same afterwards
         (100, "good", 0.11, 1.0, 0),  # one epoch of so few images is not enough
         (500, "fast", 1e9, 1.0, 0),
+        (500, "best", 0.5, 1.0, 1),
+        (5_000, "good", 4.0, 1.0, 1),  # 1.81 s each, and 1.22 s afterwards
+        (5_000, "good", 5.0, 0.6, 0),  # of informative features, three are needed
     ],
 )
 def test_epochs_by_images_preset_time_and_features(

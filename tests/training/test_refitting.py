@@ -15,6 +15,7 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.training import TrainConfig, plain, train
 from gatlabel.training.data import read_data
 from gatlabel.training.out_of_fold import OutOfFold
+from gatlabel.training.proving import RULES
 
 QUICK = {
     "data": "csv",
@@ -78,7 +79,30 @@ def test_a_proven_start_is_compared_with_the_fitted_classifiers(
     lines: list[str] = []
     train(config_of(tiny_csv, tmp_path / "run", **given), log=lines.append)
     assert any("training changed validation mAP" in line for line in lines)
-    assert not any("residual attention is scaled" in line for line in lines)
+
+
+@pytest.mark.parametrize("keep", ["unless-worse", "last"])
+def test_residual_attention_stays_as_far_as_held_out_images_support_it(
+    keep: str, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatlabel.training.settling.shrink", lambda *args, **options: 0.25)
+    monkeypatch.setitem(RULES, "unless-worse", lambda difference, error: True)
+    given = {"run.refit": True, "run.keep": keep, "head.start": "ridge"}
+    lines: list[str] = []
+    train(config_of(tiny_csv, tmp_path / "run", **given), log=lines.append)
+    train(
+        config_of(tiny_csv, tmp_path / "once", **{**given, "run.refit": False, "run.keep": "last"})
+    )
+    found, once = (
+        MultiLabelClassifier.from_pretrained(tmp_path / name).eval() for name in ("run", "once")
+    )
+    said = [line for line in lines if line.startswith("the residual attention is scaled by 0.25")]
+    factor = 0.25 if keep == "unless-worse" else 0.0
+    assert len(said) == (keep == "unless-worse")
+    for name in ("out_self", "out_edge"):
+        trained = getattr(once.head, name)
+        assert trained.abs().sum() > 0
+        torch.testing.assert_close(getattr(found.head, name), factor * trained)
 
 
 WRONG = {
