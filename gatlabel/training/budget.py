@@ -24,8 +24,8 @@ FINE_TUNED_FROM = {"fast": math.inf, "good": 1000, "best": 200}
 WITHIN = {"fast": 0.0, "good": 120.0, "best": 1800.0}
 #: Epochs if the encoder is trained: maximum, minimum, and total number of images in all epochs.
 EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_000)}
-#: The same after a closed-form initialisation on informative features. Measured: 4 epochs of 952
-#: photographs gain as much as 12 (docs/studies/auto.md).
+#: The same after a closed-form initialisation on informative features. On the one fold with both,
+#: 12 epochs of 952 photographs gain no more than 4 (docs/studies/auto.md).
 EPOCHS_INFORMATIVE = {"fast": (0, 0, 0), "good": (4, 3, 40_000), "best": (8, 6, 120_000)}
 #: The minimum with a time limit and uninformative features, and from how many images one epoch is
 #: enough.
