@@ -96,7 +96,7 @@ def small_model() -> MultiLabelClassifier:
 
 
 def start_of(error: float) -> Start:
-    return Start(32, LinearStart(torch.zeros(2, 4), torch.zeros(2), 1.0, 0.95, error), 0.5, 1.0)
+    return Start(32, LinearStart(torch.zeros(2, 4), torch.zeros(2), 1.0, 0.95, error), 0.5, 0.0)
 
 
 def config_with(preset: str, **options: Any) -> TrainConfig:
@@ -107,13 +107,62 @@ def config_with(preset: str, **options: Any) -> TrainConfig:
 def measured(monkeypatch: pytest.MonkeyPatch, image: float) -> None:
     """A pass takes these seconds per image at 32 pixels, and a step of training three times that.
 
-    Both grow with the area.
+    Both grow with the area. Nothing else takes time.
     """
+    monkeypatch.setattr("gatlabel.training.budget.REST", 0.0)
     for name, factor in (("seconds_per_image", 1), ("seconds_per_training_image", 3)):
         monkeypatch.setattr(
             f"gatlabel.training.budget.{name}",
             lambda model, config, factor=factor: image * factor * (model.image_size / 32) ** 2,
         )
+
+
+@pytest.mark.parametrize("error", [0.6, 1.0])
+def test_time_is_left_for_what_follows_a_pass(
+    error: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(monkeypatch, 0.01)
+    start, model = start_of(error), small_model()
+    budget = Budget(config_with("good"), 100, 0, Clock(10.0))
+    monkeypatch.setattr(Clock, "left", 1.5)
+    assert budget.allows_size(model, start)  # 1.2 s
+    monkeypatch.setattr("gatlabel.training.budget.REST", 0.4)
+    assert not budget.allows_size(model, start)
+
+
+def test_epochs_leave_time_for_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured(monkeypatch, 0.01)
+    budget = Budget(config_with("good"), 100, 0, Clock(10.0))
+    monkeypatch.setattr(Clock, "left", MARGIN * (2 + 4 * 3.0) + 0.1)  # passes of 1 s, epochs of 3 s
+    assert budget.epochs(small_model(), start_of(1.0)) == 4
+    monkeypatch.setattr("gatlabel.training.budget.REST", 0.2)
+    assert budget.epochs(small_model(), start_of(1.0)) == 3
+
+
+def test_durations_are_measured_once_and_only_if_they_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured(monkeypatch, 0.01)
+    calls = []
+    for name, seconds in (("seconds_per_image", 0.01), ("seconds_per_training_image", 0.03)):
+        monkeypatch.setattr(
+            f"gatlabel.training.budget.{name}",
+            lambda model, config, name=name, seconds=seconds: calls.append(name) or seconds,
+        )
+    model, start = small_model(), start_of(1.0)
+    budget = Budget(config_with("good"), 100, 0, Clock(10.0))
+    monkeypatch.setattr(Clock, "left", 1.9)
+    # two epochs take two passes at least, and a pass at this size as long as the last one
+    assert budget.epochs(model, replace(start, seconds=1.0)) == 0
+    assert not budget.allows_size(model, replace(start, seconds=1.8))
+    assert calls == []
+    for _ in range(3):
+        budget.epochs(model, start)
+        budget.allows_size(model, start)
+    assert sorted(calls) == ["seconds_per_image", "seconds_per_training_image"]
+    model.image_size = 64
+    budget.epochs(model, start)
+    assert len(calls) == 4
 
 
 @pytest.mark.parametrize(
