@@ -33,7 +33,7 @@ EPOCHS_INFORMATIVE = {"fast": (0, 0, 0), "good": (4, 3, 40_000), "best": (8, 6, 
 FEWEST_EPOCHS, ENOUGH_FOR_ONE = 2, 200
 #: Factor on estimated durations of passes and epochs, which leave out decoding and the optimiser.
 MARGIN = 1.2
-#: Seconds for the choice of stages and similarity, evaluation and the report. Measured: 1.7 with 160
+#: Seconds for choosing stages and similarity, evaluation and the report. Measured: 1.7 with 160
 #: images and 20 labels, 2.0 with 560.
 REST = 2.0
 
