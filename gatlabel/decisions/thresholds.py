@@ -23,6 +23,7 @@ from gatlabel.metrics.inputs import Array
 #: Number of positives at which observed and expected targets have equal weight.
 PSEUDO = 50.0
 AVERAGES = ("macro", "micro")
+CONSTANT = 1e-6  # probabilities of a label that differ by less do not order images
 _GRID = 1000  # candidates for a shared threshold for macro F1
 
 
@@ -69,7 +70,9 @@ def f1_thresholds(
 
     Returns:
         ``(L,)``, of the probabilities' type, 0 to 1; a label is present if its probability is at
-        least the threshold. 0 if predicting the label for every image is best.
+        least the threshold. 0 if predicting the label for every image is best. 1 for a label with
+        known absences, no known presence, and the same probability for all images, as one without
+        presences in training has.
 
     Raises:
         InputError: If shapes differ, there are no images, or a value is out of range.
@@ -82,7 +85,8 @@ def f1_thresholds(
         return _at_best(one, one.f1()).expand(values.shape[1]).clone()
     cuts = _cuts(values, exact, pseudo)
     if not shared:
-        return _at_best(cuts, cuts.f1())
+        found = _at_best(cuts, cuts.f1())
+        return torch.where(_without_evidence(values, exact), torch.ones_like(found), found)
     ranks = torch.linspace(0, 1, _GRID, dtype=torch.float64)
     parts = [part for part in (values.flatten(), values[exact == 1]) if len(part)]
     levels = torch.cat([torch.quantile(_sample(part), ranks) for part in parts])
@@ -174,6 +178,12 @@ def _expected(values: Tensor, exact: Tensor, pseudo: float) -> Tensor:
     weight = positives / (positives + pseudo)
     mixed = weight * observed + (1 - weight) * expected
     return torch.where(known, mixed, expected)
+
+
+def _without_evidence(values: Tensor, exact: Tensor) -> Tensor:
+    """Whether labels have known absences only and probabilities that do not order images."""
+    constant = values.amax(0) - values.amin(0) <= CONSTANT
+    return constant & (exact == 0).any(0) & ~(exact == 1).any(0)
 
 
 def _between(upper: Tensor, lower: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from gatlabel.deploy.onnx_file import quiet_logs
 from gatlabel.deploy.sources import Sources, images_of
 from gatlabel.errors import InputError, first_line, require_extra, unknown_choice
 from gatlabel.inference import outputs, predict_logits, whole_images
-from gatlabel.metrics import mean_average_precision
+from gatlabel.metrics import harden, mean_average_precision
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.values import finite_number, whole_number
 
@@ -235,7 +235,7 @@ def measured_loss(
     order = [source.labels.index(n) if n in source.labels else -1 for n in model.labels]
     if max(order) < 0:
         raise InputError("the images to measure mAP on have none of the model's labels")
-    targets = source.targets.columns(order).to_dense()
+    targets = harden(source.targets.columns(order).to_dense())
     before = predict_logits(model, source)
     after = torch.cat(list(outputs(exported, _images(whole_images(model, source)))))
     values = [float(mean_average_precision(each, targets).value) for each in (before, after)]

@@ -26,7 +26,7 @@ from gatlabel.experiments.preparation import Task, read_task
 from gatlabel.experiments.splits import share_of, split_for_tuning
 from gatlabel.graph import Cooccurrence
 from gatlabel.inference import device_of, outputs, predict_logits, whole_images
-from gatlabel.metrics import mean_average_precision
+from gatlabel.metrics import harden, mean_average_precision
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable
 from gatlabel.nn.options import HeadOptions
@@ -72,7 +72,8 @@ class EndToEndBackend:
             rows, held = split_for_tuning(learn.targets, seed, learn.groups)
             learn, judged = learn.subset(rows.tolist()), learn.subset(held.tolist())
         model, _ = self._trained(method, condition, options, seed, learn)
-        return mean_average_precision(predict_logits(model, judged), judged.targets).value
+        targets = harden(judged.targets.to_dense())
+        return mean_average_precision(predict_logits(model, judged), targets).value
 
     def run(
         self,

@@ -34,7 +34,7 @@ from gatlabel.experiments.starting import linear_start
 from gatlabel.features import FeatureFile, Kind
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.labels import UNKNOWN
-from gatlabel.metrics import mean_average_precision
+from gatlabel.metrics import harden, mean_average_precision
 from gatlabel.nn import HEADS, GraphAblatable, Head
 from gatlabel.nn.options import HeadOptions
 from gatlabel.targets import Targets
@@ -96,7 +96,8 @@ class FrozenBackend:
         trained = self._trained(method, condition, options, seed, rows)
         head = trained.head
         features = Features(self._array(split, head), judged, trained.scale)
-        return mean_average_precision(predict(head, features), split.targets[judged]).value
+        targets = harden(split.targets[judged])
+        return mean_average_precision(predict(head, features), targets).value
 
     def run(
         self,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.errors import InputError
-from gatlabel.metrics import average_precision
+from gatlabel.metrics import average_precision, harden
 from gatlabel.nn import EdgeHead, Foldable
 
 _BATCH = 64  # feature maps per batch
@@ -74,7 +74,7 @@ def removal_effect(
     Args:
         head: A head with a graph.
         features: The head's input for N images: ``(N, D)``, or maps ``(N, D, h, w)``.
-        targets: ``(N, L)`` of 1, 0, -1.
+        targets: ``(N, L)`` of 1, 0, -1; soft ones count as present from 0.5.
         edges: Positions of edges in ``head.edge_index``; all if ``None``.
 
     Raises:
@@ -87,6 +87,7 @@ def removal_effect(
             f"targets {tuple(targets.shape)} for {len(features)} images and a head of "
             f"{head.out_features} labels"
         )
+    targets = harden(targets)
     whole = _logits(head, features)
     spread, change = [], []
     for target, cut in one_removed(head, edges):

@@ -29,7 +29,7 @@ from gatlabel.fewshot.splits import (
 )
 from gatlabel.fewshot.strengths import Strengths, choose_strengths
 from gatlabel.labels import UNKNOWN, LabelSet
-from gatlabel.metrics import average_precision
+from gatlabel.metrics import average_precision, harden
 from gatlabel.targets import Targets
 
 #: Options that episodes depend on; their number is none.
@@ -108,7 +108,7 @@ def _episode(
     episode: int,
 ) -> EpisodeRecord:
     split = _split(data, options, episode)
-    wanted = data.judged_targets[:, list(split.novel)]
+    wanted = harden(data.judged_targets[:, list(split.novel)])
     rows = np.arange(len(data.judged))
     if options.judged_with_novel:
         rows = with_any(wanted.numpy())

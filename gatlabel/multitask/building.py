@@ -231,6 +231,8 @@ def split_loader(
     split: str,
     model: Model,
     transform: Callable[[Tensor], Tensor] | None = None,
+    *,
+    cached: bool = True,
 ) -> Loader:
     """Makes one loader for a split of all data sets that have that split.
 
@@ -240,12 +242,15 @@ def split_loader(
         split: The split; the training split is shuffled.
         model: The model, for its preprocessing and tasks.
         transform: The image transform; default: that of evaluation.
+        cached: Whether images come from the cache of the options, where large ones are reduced.
+            Without it they have the same pixels as in prediction.
     """
     assert model.preprocessing is not None
     assert model.image_size is not None
     transform = transform or model.preprocessing.transform()
     sources = [dict(part.splits.items()).get(split) for part in parts]
-    cache = cache_for(config.images.cache, [s for s in sources if s is not None], model.image_size)
+    kind = config.images.cache if cached else "none"
+    cache = cache_for(kind, [s for s in sources if s is not None], model.image_size)
     images: list[tuple[PartImages, str | None]] = []
     for part, source in zip(parts, sources, strict=True):
         if source is not None and len(source):

@@ -170,12 +170,15 @@ def choose_decisions(
 def predict_split(
     model: Model, config: MultiTaskConfig, parts: Sequence[Part], split: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Returns outputs and targets of all images of a split by task, on the CPU."""
+    """Returns outputs and targets of all images of a split by task, on the CPU.
+
+    Images are decoded in full, as in prediction, since decisions are chosen on these outputs.
+    """
     device = next(model.parameters()).device
     outputs: dict[str, list[Tensor]] = {name: [] for name in model.tasks}
     targets: dict[str, list[Tensor]] = {name: [] for name in model.tasks}
     with evaluating(model):
-        for batch in split_loader(config, parts, split, model):
+        for batch in split_loader(config, parts, split, model, cached=False):
             found = model.outputs(batch.to(device).inputs)
             for name in model.tasks:
                 outputs[name].append(found[name].float().cpu())

@@ -11,7 +11,7 @@ from torch import Tensor
 from gatlabel.data.joined import joined_groups
 from gatlabel.errors import InputError
 from gatlabel.logs import Log
-from gatlabel.metrics import mean_average_precision
+from gatlabel.metrics import harden, mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.model import Model, MultiLabelClassifier
 from gatlabel.model.alone import KINDS, alone
@@ -112,7 +112,7 @@ def _start(
     scores = held_out @ linear.weight.T + linear.bias
     assert isinstance(model.head, LinearInit)
     model.head.init_linear(linear.weight, linear.bias)
-    value = mean_average_precision(scores, true).value
+    value = mean_average_precision(scores, harden(true)).value
     return f"val mAP {value:.4f}, leave-one-out error {linear.error:.4f}"
 
 

@@ -11,7 +11,7 @@ from gatlabel.baselines.regression import Regression
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN
-from gatlabel.metrics import mean_average_precision
+from gatlabel.metrics import harden, mean_average_precision
 
 #: Features with a lower ``spread`` have collapsed; the usual bound in self-supervised learning.
 COLLAPSED = 0.5
@@ -56,10 +56,10 @@ def probe(features: Tensor, targets: Tensor, k: int = 20, temperature: float = 0
             f"a probe needs three or more labelled images: {len(features)} features, "
             f"{len(targets)} targets"
         )
-    nearest = neighbour_scores(features, targets, k, temperature)
+    nearest, true = neighbour_scores(features, targets, k, temperature), harden(targets)
     return Probe(
-        mean_average_precision(nearest, targets).value,
-        mean_average_precision(left_out_scores(features, targets), targets).value,
+        mean_average_precision(nearest, true).value,
+        mean_average_precision(left_out_scores(features, targets), true).value,
         spread(features),
     )
 

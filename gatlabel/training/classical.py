@@ -11,7 +11,7 @@ from gatlabel.baselines.classical.mlknn import refuse_many
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError, require_extra
 from gatlabel.logs import Log
-from gatlabel.metrics import mean_average_precision
+from gatlabel.metrics import harden, mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
@@ -44,11 +44,17 @@ def is_classical(config: TrainConfig) -> bool:
 def without_effect(config: TrainConfig) -> Iterator[tuple[str, str]]:
     """Yields the options that do not apply to a classical method, with the reason."""
     only = f"not for head={config.head.name}, which is fitted once; only for {', '.join(HEADS)}"
+    for name in options_of_epochs(config):
+        yield name, only
+
+
+def options_of_epochs(config: TrainConfig) -> Iterator[str]:
+    """Yields the options that have an effect on epochs of training only."""
     for name in flat(config):
         group = find(config, name.partition(".")[0])
         trains = group.metadata.get("training") or find(config, name).metadata.get("training")
         if name in _OF_EPOCHS or (trains and name not in _CHECKED):
-            yield name, only
+            yield name
 
 
 def require_fittable(config: TrainConfig) -> None:
@@ -124,7 +130,8 @@ def fit_classical(
     )
     fitted.pool = model.pool
     logits = classifier.scores(features(model, splits.val, config))
-    figure = float(mean_average_precision(logits, splits.val.targets.to_dense()).value)
+    targets = harden(splits.val.targets.to_dense())
+    figure = float(mean_average_precision(logits, targets).value)
     log(f"{config.head.name} on frozen features: val mAP {figure:.4f}, fitted in {seconds:.1f} s")
     return fitted.eval()
 

@@ -13,7 +13,13 @@ from gatlabel.graph.spec import GraphSpec
 from gatlabel.logs import Log
 from gatlabel.nn import HEADS, GraphAblatable, LinearHead
 from gatlabel.nn.options import NOTHING
-from gatlabel.training.classical import is_classical, require_fittable, without_effect
+from gatlabel.options import find
+from gatlabel.training.classical import (
+    is_classical,
+    options_of_epochs,
+    require_fittable,
+    without_effect,
+)
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import RECIPES
 from gatlabel.training.resolving import choices_of
@@ -56,6 +62,23 @@ def without_ineffective(config: TrainConfig, log: Log) -> TrainConfig:
         log(f"{option}={value} has no effect: {only}")
         config = config.with_options({option: next(each for each in neutral if each is not None)})
     return config
+
+
+def given_for_epochs(config: TrainConfig) -> list[str]:
+    """Lists given options that have an effect on epochs of training only, as ``name=value``."""
+    found = []
+    for option in options_of_epochs(config):
+        if option == "run.folds":  # which have closed forms too
+            continue
+        value = _value(config, option)
+        unset = [None, *_not_given(config, option)]
+        if not option.endswith(".name"):  # the kind of a group determines its other defaults
+            unset.append(find(config, option).default)
+        if option == "images.augmentation":
+            unset.append("none")  # what a run without epochs has
+        if value not in unset:
+            found.append(f"{option}={value}")
+    return found
 
 
 def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:

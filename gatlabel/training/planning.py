@@ -24,7 +24,7 @@ from gatlabel.training.budget import Budget, preset_of
 from gatlabel.training.building import build_model
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.effects import without_ineffective
+from gatlabel.training.effects import given_for_epochs, without_ineffective
 from gatlabel.training.given import Given
 from gatlabel.training.similarity import (
     GRAPH_GIVEN,
@@ -127,6 +127,8 @@ def plan(
     if left_open:
         listed = ", ".join(f"{name}={value}" for name, value in left_open.items())
         log(f"auto ({preset_of(config)}): {listed}")
+    if resolved.run.epochs == 0 and (given_options := given_for_epochs(config)):
+        log(f"no effect without epochs (--epochs N): {', '.join(given_options)}")
     return model, without_ineffective(resolved, log), start
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.regression import group_numbers
-from gatlabel.metrics import mean_average_precision
+from gatlabel.metrics import harden, mean_average_precision
 
 PARTS = 20  # of the images, which the jackknife leaves out in turn
 
@@ -28,7 +28,7 @@ def gain(
     Args:
         trained: ``(N, L)``.
         start: ``(N, L)``.
-        targets: ``(N, L)``, -1 for unknown.
+        targets: ``(N, L)``, -1 for unknown; soft ones count as present from 0.5.
         seed: Seed of the random parts.
         groups: The group of each image, N values: a patient, a video. Images of one group are left
             out together.
@@ -37,6 +37,7 @@ def gain(
         The difference, trained minus start, and the standard error, of mAP from 0 to 1. NaN if mAP
         is not defined; the error also if it is not defined without one of the parts.
     """
+    targets = harden(targets)
     if not len(targets):
         return float("nan"), float("nan")
     unit = group_numbers(groups, len(targets))

@@ -18,7 +18,7 @@ from gatlabel.devices import choose_device
 from gatlabel.features import extract
 from gatlabel.inference import on_device
 from gatlabel.logs import Log
-from gatlabel.metrics import mean_average_precision
+from gatlabel.metrics import harden, mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import completed_start
 from gatlabel.model import MultiLabelClassifier
@@ -175,7 +175,7 @@ def regression(
 def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> float:
     """Returns the mAP, 0 to 1 or NaN, of classifiers on the features of validation images."""
     logits = found @ linear.weight.T + linear.bias
-    return float(mean_average_precision(logits, val.targets.to_dense()).value)
+    return float(mean_average_precision(logits, harden(val.targets.to_dense())).value)
 
 
 def features(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> Tensor:

@@ -155,3 +155,19 @@ def test_adjacent_probabilities_are_distinguished(dtype: torch.dtype) -> None:
         p[0] = 0.6
     t = f1_thresholds(p, torch.tensor([[1], [0]]), pseudo=0)
     assert (p.float() >= t).flatten().tolist() == [True, False]
+
+
+def test_a_label_that_is_never_present_and_never_learned_is_predicted_nowhere() -> None:
+    """As one without presences in training: its classifier gives all images one probability."""
+    p, y = draw(400, 3)
+    p[:, 0], y[:, 0] = 0.0067, 0
+    p[:, 1], y[:, 1] = 0.0067, -1  # nothing is known: as before
+    found = f1_thresholds(p, y)
+    assert found[0] == 1
+    assert found[1] == 0
+    assert 0 < found[2] < 1
+    y[7, 0] = 1  # where it is known to be present, predicting it everywhere is best
+    assert f1_thresholds(p, y)[0] == 0
+    p[:, 0] = torch.linspace(0.001, 0.01, 400)  # probabilities that order images are evidence
+    y[7, 0] = 0
+    assert f1_thresholds(p, y)[0] < 1

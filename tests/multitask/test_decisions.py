@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import f1_score, log_loss
 
 from gatlabel import Predictor
@@ -14,6 +15,7 @@ from gatlabel.cli import main
 from gatlabel.decisions import choose_decision, fit_temperature
 from gatlabel.decisions.options import DecisionOptions
 from gatlabel.errors import InputError
+from gatlabel.inference import whole_images
 from gatlabel.model import Model
 from gatlabel.multitask import decide_tasks, evaluate_run, train_tasks
 from gatlabel.multitask.evaluation import predict_split
@@ -171,3 +173,23 @@ def test_where_validation_cannot_choose_thresholds_stay(tmp_path: Path) -> None:
     limits = list(result.model.tasks["things"].decision.thresholds.values())
     assert np.unique(limits).tolist() == [0.5]
     assert any("things: no label is known to be present" in line for line in said)
+
+
+def test_images_are_those_of_prediction_whatever_is_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large images are reduced in the cache: decisions need the pixels that prediction sees."""
+    root = write_table(tmp_path)
+    generator = np.random.default_rng(5)
+    for path in sorted((root / "images").glob("*.png")):
+        Image.fromarray(generator.integers(0, 256, (180, 240, 3), np.uint8)).save(path)
+    given = {"tasks": TASKS, "images.cache": "memory", "run.epochs": 1}
+    model, options = open_tasks(train_tasks(config(root, root / "run", **given)).folder)
+    parts, seen, outputs = read_parts(options), [], model.outputs
+    monkeypatch.setattr(model, "outputs", lambda inputs: seen.append(inputs) or outputs(inputs))
+    predict_split(model, options, parts, "val")
+    expected = torch.cat(
+        [batch.inputs["image"] for batch in whole_images(model, parts[0].splits.val)]
+    )
+    images = torch.cat([own["image"] for own in seen])
+    assert torch.equal(images, expected)

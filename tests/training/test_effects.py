@@ -17,7 +17,7 @@ from gatlabel.nn import HEADS
 from gatlabel.option_values import kinds_of
 from gatlabel.options import Leaf, leaves
 from gatlabel.training import RECIPES, TrainConfig, train
-from gatlabel.training.effects import refuse_without_effect
+from gatlabel.training.effects import given_for_epochs, refuse_without_effect
 from gatlabel.training.losses import make_loss
 from gatlabel.training.recipes import read_config
 
@@ -265,3 +265,51 @@ def test_values_become_plain() -> None:
 def test_options_of_a_benchmark_without_effect(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_config("graphs", **options)
+
+
+def test_options_that_only_epochs_use_are_named() -> None:
+    config = RECIPES["auto"]().with_options(CSV)
+    assert given_for_epochs(config) == []
+    assert given_for_epochs(config.with_options({"run.folds": 3, "head.hidden": 64})) == []
+    given = {
+        "loss": "asl",
+        "loss.label_smoothing": 0.3,
+        "distillation.teacher": Path("teacher"),
+        "images.augmentation": "strong",
+        "optimizer.lr": "find",
+        "optimizer.weight_decay": 0.5,
+        "optimizer.ema": 0.9,
+        "head.residual_decay": 0.5,
+        "run.batch_size": 8,
+        "run.patience": 3,
+        "run.keep": "best",
+    }
+    found = dict(each.split("=") for each in given_for_epochs(config.with_options(given)))
+    named = {"loss.name" if name == "loss" else name: str(value) for name, value in given.items()}
+    assert found.pop("distillation.teacher").endswith("teacher")
+    del named["distillation.teacher"]
+    assert found == named
+
+
+def test_what_auto_chose_without_epochs_is_not_named(tiny_csv: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    own = {
+        "data": "csv",
+        "data.root": tiny_csv,
+        "encoder.backbone": "shufflenet_v2_x0_5",
+        "encoder.weights": "none",
+        "encoder.freeze": "encoder",
+        "images.size": 32,
+        "images.cache_folder": tmp_path / "cache",
+        "run.output": tmp_path / "run",
+        "run.progress": False,
+    }
+    config = RECIPES["auto"]().with_options(own)
+    train(config.with_options({"loss": "asl", "optimizer.lr": 0.01}), log=said.append)
+    lines = [line for line in said if "no effect" in line]
+    assert lines == ["no effect without epochs (--epochs N): loss.name=asl, optimizer.lr=0.01"]
+    said.clear()
+    again = {"loss": "bce", "optimizer.lr": None, "run.output": tmp_path / "again"}
+    written = read_config(tmp_path / "run" / "config.yaml")
+    train(written.with_options(again), log=said.append)
+    assert not [line for line in said if "no effect" in line]
