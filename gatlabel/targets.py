@@ -16,20 +16,23 @@ from scipy import sparse
 from torch import Tensor
 
 from gatlabel.errors import unknown_choice
-from gatlabel.labels import ABSENT, PRESENT, UNKNOWN
+from gatlabel.labels import UNKNOWN
 from gatlabel.masking import corrupt, mask_all_but_one, mask_share
 from gatlabel.target_values import Values, check_values, require_width, stored
+
+#: From this value on a soft label counts as present, as in evaluations.
+PRESENT_FROM = 0.5
 
 Rows = int | slice | Sequence[int] | NDArray[np.integer]
 
 
 class LabelCounts(NamedTuple):
-    """Counts of images per label, int64 ``(L,)`` each; soft entries are known only.
+    """Counts of images per label, int64 ``(L,)`` each.
 
     Attributes:
         known: Images in which the label is known.
-        present: Images with the target 1.
-        absent: Images with the target 0.
+        present: Images with a target of 0.5 to 1.
+        absent: Images with a target of 0 to below 0.5.
     """
 
     known: NDArray[np.int64]
@@ -130,27 +133,25 @@ class Targets:
         return np.array(self.to_dense().numpy(), dtype=dtype, copy=copy)
 
     def present(self) -> sparse.csr_array:
-        """Returns which targets are 1: CSR bool ``(N, L)``."""
-        found: Any = self.values == PRESENT
+        """Returns which targets are 0.5 to 1: CSR bool ``(N, L)``."""
+        found: Any = self.values >= PRESENT_FROM
         return sparse.csr_array(found)
 
     def counts(self) -> LabelCounts:
         """Counts the images in which each label is known, present and absent."""
         N, L = self.shape
         if isinstance(self.values, np.ndarray):
-            known, present, absent = (
+            known, present = (
                 found.sum(axis=0, dtype=np.int64)
-                for found in (
-                    self.values != UNKNOWN, self.values == PRESENT, self.values == ABSENT,
-                )
-            )  # fmt: skip
-            return LabelCounts(known, present, absent)
+                for found in (self.values != UNKNOWN, self.values >= PRESENT_FROM)
+            )
+            return LabelCounts(known, present, known - present)
         columns, data = self.values.indices, self.values.data
-        unknown, present, other = (
+        unknown, present = (
             np.bincount(columns[chosen], minlength=L).astype(np.int64)
-            for chosen in (data == UNKNOWN, data == PRESENT, data != ABSENT)
+            for chosen in (data == UNKNOWN, data >= PRESENT_FROM)
         )
-        return LabelCounts(N - unknown, present, N - other)
+        return LabelCounts(N - unknown, present, N - unknown - present)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Targets:
         """Returns the targets of the images at the given positions, in that order."""

@@ -8,13 +8,13 @@ Table = list[list[float]]
 
 
 def counts(rows: Table, width: int) -> tuple[list[int], list[int], list[int]]:
-    """Images per label that are known, present and absent."""
+    """Images per label that are known, present (soft: from 0.5) and absent."""
     known, present, absent = [0] * width, [0] * width, [0] * width
     for row in rows:
         for label, value in enumerate(row):
             known[label] += value != -1
-            present[label] += value == 1
-            absent[label] += value == 0
+            present[label] += value >= 0.5
+            absent[label] += 0 <= value < 0.5
     return known, present, absent
 
 

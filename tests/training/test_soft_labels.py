@@ -92,3 +92,19 @@ def test_the_effect_of_removed_edges_takes_soft_labels() -> None:
     both = [removal_effect(model.head.eval(), features, t) for t in (soft, hard)]
     assert torch.equal(both[0].ap_change.nan_to_num(), both[1].ap_change.nan_to_num())
     assert average_precision(features[:, :3], harden(soft)).shape == (3,)
+
+
+def test_soft_labels_are_counted_stratified_and_benchmarked_as_present(tiny_csv: Path) -> None:
+    from gatlabel.data import read_csv
+    from gatlabel.experiments.splits import roles
+
+    hard = read_csv(tiny_csv, "labels.csv")
+    soft = read_csv(soften(tiny_csv), "labels.csv")
+    assert list(hard.labels) == list(soft.labels)
+    for name, source in hard.items():
+        own, expected = dict(soft.items())[name].targets, source.targets
+        assert (own.present() != expected.present()).nnz == 0
+        for a, b in zip(own.counts(), expected.counts(), strict=True):
+            assert a.tolist() == b.tolist()
+    assert not [note for note in soft.notes if "never present" in note]
+    assert roles(soft).report_name == roles(hard).report_name == "val"
