@@ -200,13 +200,13 @@ class Budget:
 
     def _image_seconds(self, model: MultiLabelClassifier) -> float:
         """Measures the forward pass per image, once for every image size."""
-        return self._once("forward", model, seconds_per_image)
+        return self._measured_as("forward", model, seconds_per_image)
 
     def _step_seconds(self, model: MultiLabelClassifier) -> float:
         """Measures a training step per image, once for every image size."""
-        return self._once("step", model, seconds_per_training_image)
+        return self._measured_as("step", model, seconds_per_training_image)
 
-    def _once(
+    def _measured_as(
         self,
         name: str,
         model: MultiLabelClassifier,
