@@ -13,7 +13,7 @@ from gatlabel.data.one_hot import MinusOne, find_columns, read_columns, settle_m
 from gatlabel.data.repeated import averaged
 from gatlabel.data.source import DataSplits
 from gatlabel.data.splits import FRACTIONS, split_of
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, nearest
 from gatlabel.labels import ABSENT, PRESENT, UNKNOWN, LabelSet
 
 
@@ -171,7 +171,10 @@ def _one_hot_columns(
     notes = []
     ignored = [column or "(no name)" for column in others if column not in one_hot]
     if ignored:
-        notes.append(f"columns not read as labels: {', '.join(ignored)}")
+        optional = [column for column in special if column and column not in table.columns]
+        hints = (nearest(column.casefold(), optional) for column in ignored)
+        listed = (f"{column}{hint}" for column, hint in zip(ignored, hints, strict=True))
+        notes.append(f"columns not read as labels: {', '.join(listed)}")
     without = [name for name in named or () if name not in one_hot] if one_hot else []
     if without:
         notes.append(f"classes without a column are unknown: {', '.join(without)}")

@@ -166,8 +166,8 @@ def _check_groups(
         return
     if len(sizes) < len(wanted_rows):
         raise InputError(
-            f"{len(sizes)} groups cannot be divided into {len(wanted_rows)} parts without "
-            "a group: give fewer parts or finer groups"
+            f"there are {len(wanted_rows)} parts but only {len(sizes)} groups of images, which are "
+            "not divided: give fewer parts or finer groups"
         )
     largest = int(sizes.argmax())
     if sizes[largest] > CROWDED * wanted_rows.max():

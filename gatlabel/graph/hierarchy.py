@@ -37,7 +37,8 @@ def hierarchy_graph(
         top_k: Maximum number of in-neighbours per label, nearest first; ``None`` keeps all.
 
     Raises:
-        InputError: If a label is not a node of the hierarchy, or an option is not positive.
+        InputError: If a label is not a node of the hierarchy, a node is above itself, or an option
+            is not positive.
     """
     if max_distance < 1:
         raise InputError(f"max_distance is {max_distance}: it must be at least 1")
@@ -47,7 +48,9 @@ def hierarchy_graph(
         tree.add_nodes_from(map(str, edges.nodes))
         tree.add_edges_from((str(one), str(two)) for one, two in edges.edges())
     else:
-        tree.add_edges_from((str(edge[0]), str(edge[1])) for edge in edges)
+        pairs = [(str(edge[0]), str(edge[1])) for edge in edges]
+        _refuse_cycles(pairs)
+        tree.add_edges_from(pairs)
     for name in labels:
         if name not in tree:
             raise InputError(f"label {name!r} is not a node of the hierarchy{nearest(name, tree)}")
@@ -72,6 +75,18 @@ def hierarchy_graph(
     )
 
 
+def _refuse_cycles(pairs: Iterable[tuple[str, str]]) -> None:
+    """Refuses a hierarchy in which a node is its own ancestor."""
+    above = networkx.DiGraph(pairs)
+    if networkx.is_directed_acyclic_graph(above):
+        return
+    cycle = [child for child, _ in networkx.find_cycle(above)]
+    raise InputError(
+        f"the hierarchy has a cycle, {' -> '.join([*cycle, cycle[0]])}: each line is child,parent, "
+        "and no node may be above itself"
+    )
+
+
 def read_hierarchy(path: str | os.PathLike[str], names: Iterable[str]) -> LabelGraph:
     """Reads a hierarchy, one ``child,parent`` per line, and connects labels that are close in it.
 
@@ -83,8 +98,8 @@ def read_hierarchy(path: str | os.PathLike[str], names: Iterable[str]) -> LabelG
         :func:`hierarchy_graph` with its defaults.
 
     Raises:
-        InputError: If the file cannot be read, a row is wrong, or a label is not a node; the
-            message names the file and the row or label.
+        InputError: If the file cannot be read, a row is wrong, a label is not a node, or a node is
+            above itself; the message names the file and the row, label or nodes.
     """
     edges = read_edges(path, header=("child", "parent"))
     try:

@@ -110,6 +110,11 @@ def plan(
         start = dataclasses.replace(start, choice=choice)
         text = NOTHING if choice is None else text_of(choice)
         config = config.with_options({"head.similarity": text})
+    elif (hierarchy := getattr(config.head, "hierarchy", None)) is not None:
+        log(
+            f"head.hierarchy={hierarchy} has no effect: similarity is chosen only with a "
+            "closed-form initialisation and without head.similarity=none"
+        )
     if not auto:
         return model, config, start
     chosen = choices(config, splits, model, start, budget)

@@ -60,6 +60,13 @@ def test_one_hot_columns_are_found(tmp_path: Path) -> None:
     np.testing.assert_array_equal(splits.train.targets, [[1, 0]])
     np.testing.assert_array_equal(splits.val.targets, np.float32([[-1, 0.25], [-1, 1]]))
     assert "columns not read as labels: note" in splits.notes
+    (tmp_path / "labels.csv").write_text(text.replace("split", "Split").replace("note", "dificult"))
+    noted = next(
+        note for note in read_csv(tmp_path, fractions=(0.5, 0.5, 0.0)).notes if "not read" in note
+    )
+    assert "Split; did you mean 'split'?" in noted
+    assert "dificult; did you mean 'difficult'?" in noted
+    write_csv(tmp_path, text)
     one = read_csv(tmp_path, label_columns=["dog"])
     assert one.labels.names == ("dog",)
     with pytest.raises(InputError, match=r"line 2, column 'note': 'x' is not a target"):

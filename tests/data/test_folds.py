@@ -66,7 +66,7 @@ def test_unknown_targets_are_in_folds_too() -> None:
         (2.0, None, "folds=2.0: give"),
         (True, None, "folds=True: give"),
         (11, None, "folds=11: there are only 10 images"),
-        (3, ["a"] * 5 + ["b"] * 5, "2 groups cannot be divided into 3 parts"),
+        (3, ["a"] * 5 + ["b"] * 5, "there are 3 parts but only 2 groups"),
         (3, ["a", *"bbbbbbb", "c", "d"], "the group 'b' has 7 of 10 images, too many to stay"),
         (2, ["a"], "1 groups for 10 images"),
     ],

@@ -135,6 +135,14 @@ def test_bad_hierarchies() -> None:
         hierarchy_graph(IS_A, ["cats", "dog"])
     with pytest.raises(InputError, match="max_distance is 0"):
         hierarchy_graph(IS_A, ["cat", "dog"], max_distance=0)
+    loop = [("cat", "animal"), ("dog", "animal"), ("animal", "being"), ("being", "cat")]
+    with pytest.raises(InputError, match="has a cycle, cat -> animal -> being -> cat: each line"):
+        hierarchy_graph(loop, ["cat", "dog"])
+    with pytest.raises(InputError, match="has a cycle, cat -> cat"):
+        hierarchy_graph([("cat", "cat"), ("cat", "animal"), ("dog", "animal")], ["cat", "dog"])
+    # two parents with a common one are no cycle
+    twice = [("cat", "pet"), ("cat", "feline"), ("pet", "animal"), ("feline", "animal")]
+    assert hierarchy_graph([*twice, ("dog", "pet")], ["cat", "dog"]).to_dense()[0, 1] > 0
 
 
 def test_a_hierarchy_from_a_file(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def with_groups(root: Path, groups: int) -> None:
         ({"run.folds": 17}, "folds=17: there are only 16 images"),
         (
             {"run.folds": 5, "data.group_column": "patient"},
-            "folds=5: 3 groups cannot be divided into 5 parts",
+            "folds=5: there are 5 parts but only 3 groups",
         ),
     ],
 )

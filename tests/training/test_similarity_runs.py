@@ -414,3 +414,15 @@ def test_a_given_graph_that_rules_similarity_out_is_logged(
     train(config_of(tiny_csv, tmp_path / "run", **more), log=found.append)
     assert sum("similarity is not chosen from the images, as" in line for line in found) == lines
     assert not any(line.startswith("similarity, labels") for line in found)
+
+
+def test_a_hierarchy_without_a_choice_of_similarity_is_named(
+    with_tree: dict[str, Any], tiny_csv: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    own = {**with_tree, "head.similarity": "none"}
+    train(config_of(tiny_csv, tmp_path / "run", **own), log=said.append)
+    assert [line for line in said if "head.hierarchy" in line and "has no effect" in line]
+    said.clear()
+    train(config_of(tiny_csv, tmp_path / "other", **with_tree), log=said.append)
+    assert not [line for line in said if "has no effect" in line]
