@@ -37,7 +37,7 @@ from gatlabel.model import Network
 from gatlabel.printing import on_terminal
 from gatlabel.targets import Targets
 
-Loaders = tuple[DataLoader[Any], DataLoader[Any]]
+Loaders = tuple[DataLoader[Any], DataLoader[Any] | None]
 
 
 def precision_of(spec: FitSpec) -> Any:
@@ -73,6 +73,7 @@ def fit(
         model: The model. At the end it has the weights that ``spec.keep`` names, averaged if
             ``optimizer.ema`` is above 0, and is in evaluation mode on the CPU.
         loaders: Loaders of training and validation batches (:class:`~gatlabel.batch.Batch`).
+            Without validation batches (``None``) the weights are those of the last epoch.
         objective: Computes the losses.
         optimizer: The optimiser and its schedule; rates are numbers.
         spec: Duration, device and further settings of training.
@@ -92,11 +93,15 @@ def fit(
 
     Raises:
         InputError: If the checkpoint does not fit the model, a value is not finite, an extra is
-            missing, or there is no compiler for ``spec.compile``.
+            missing, there is no compiler for ``spec.compile``, or ``patience`` or ``keep=best``
+            has no validation batches.
     """
     train, val = loaders
+    if val is None and (spec.patience or spec.keep == "best"):
+        raise InputError("patience and keep=best need a loader of validation images")
     if ranks is not None:
-        train, val = (share_of(each, ranks.rank, ranks.size) for each in loaders)
+        train = share_of(train, ranks.rank, ranks.size)
+        val = None if val is None else share_of(val, ranks.rank, ranks.size)
     device = choose_device(spec.device)
     source = getattr(train.dataset, "source", None)
     ids, folder = getattr(source, "ids", ()), checkpoints and checkpoints.parent
@@ -105,7 +110,7 @@ def fit(
         guard.gather = ranks.gather_batch
     module = TrainingModule(model, objective, optimizer, spec, len(train), guard, ranks)
     objective.prepare(model, val)
-    measured = objective.monitor is not None and _is_measurable(val, spec, log)
+    measured = val is not None and objective.monitor is not None and _is_measurable(val, spec, log)
     curves = Curves(write_curves)
     every: list[Callback] = [curves]
     if signals is not None:
@@ -265,6 +270,7 @@ class _quiet(warnings.catch_warnings):  # noqa: N801 - a context manager, used a
         # small data sets on few cores are intended: no advice about workers
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")  # frozen parts
+        warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")  # as intended
         # every process computes metrics on the whole split
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists.*")

@@ -54,8 +54,8 @@ class Objective(nn.Module, ABC):
         """Returns the ``train_loss`` of the learning curves, without gradient."""
         return self.total(losses).detach()
 
-    def prepare(self, model: Network, validation: DataLoader[Any]) -> None:
-        """Called once before training, with the loader of validation batches."""
+    def prepare(self, model: Network, validation: DataLoader[Any] | None) -> None:
+        """Called once before training, with the loader of validation batches, if there is one."""
 
     def begin_epoch(self, model: Network, epoch: int, epochs: int) -> None:
         """Called before the first batch of an epoch.

@@ -85,7 +85,7 @@ class Supervised(Objective):
         self._validated: list[Tensor] = []  # positions of their images
         self._tasks: Mapping[str, Task] = {}
 
-    def prepare(self, model: Network, validation: DataLoader[Any]) -> None:
+    def prepare(self, model: Network, validation: DataLoader[Any] | None) -> None:
         """Checks the names of tasks, and selects the metric by which epochs are compared.
 
         Raises:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gatlabel.data import DataSplits, ImageSource
+from gatlabel.data import ImageSource
 from gatlabel.devices import choose_device
 from gatlabel.experiments.graphs import complete_targets, make_graph, with_edges
 from gatlabel.experiments.methods import Method
@@ -32,7 +32,7 @@ from gatlabel.nn import GraphAblatable
 from gatlabel.nn.options import HeadOptions
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.data import loaders
+from gatlabel.training.data import training_loader
 from gatlabel.training.fitting import fit
 
 #: The training options that a trial scales, by their names in trials.
@@ -41,7 +41,7 @@ _SCALED = {
     "weight_decay": "optimizer.weight_decay",
     "shrinkage": "head.residual_decay",
 }
-TIMED = 32  # number of images for timing inference and for validation in training
+TIMED = 32  # number of images for timing inference
 
 
 @functools.lru_cache(maxsize=1)
@@ -118,10 +118,9 @@ class EndToEndBackend:
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)
         model = build_model(config, with_edges(own, method.edges, counts, seed))
-        # training needs a validation split; its result is not used, so a few images suffice
-        splits = DataSplits("benchmark", learn, learn.subset(range(min(TIMED, len(learn)))))
         began = time.perf_counter()
-        fit(model, config, loaders(splits, model, config), None, completion=completion)
+        batches = training_loader(learn, model, config)
+        fit(model, config, (batches, None), None, completion=completion)
         seconds = time.perf_counter() - began
         return model.to(choose_device(config.run.device)), seconds
 

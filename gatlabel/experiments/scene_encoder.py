@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from gatlabel.data import DataSplits
 from gatlabel.data.options import Scenes
 from gatlabel.data.scenes import SceneImages, scene_config
 from gatlabel.engine.fitting import precision_of
@@ -18,11 +17,10 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.options import flat
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.data import loaders
+from gatlabel.training.data import training_loader
 from gatlabel.training.fitting import fit, spec_of
 
 VERSION = 2  # increase it when the training changes
-VALIDATION = 200  # images, for the curve only; not used for any choice
 
 
 def scene_encoder(
@@ -52,13 +50,11 @@ def scene_encoder(
         return MultiLabelClassifier.from_pretrained(folder)
     log(f"training an encoder for scenes, once: {epochs} epochs of {images} images")
     scenes = scene_config(config.data.preset, **_appearance(config.data))
-    every = SceneImages(scenes, "pretrain", images + VALIDATION)
-    train = every.subset(range(images))
-    splits = DataSplits("scenes", train, every.subset(range(images, len(every))))
+    train = SceneImages(scenes, "pretrain", images)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = _linear_model(config, train)
-        fit(model, config, loaders(splits, model, config), None)
+        fit(model, config, (training_loader(train, model, config), None), None)
     model.save_pretrained(folder)
     return model
 

@@ -229,11 +229,12 @@ class Budget:
         # K folds have K - 1 times the images in all, and each image is evaluated in one of them
         trained = runs + max(folds - 1, 0)
         evaluated = runs * self.val + (self.train if folds else 0)
-        epoch = step * self.train * trained + image * evaluated
-        # afterwards both initialisation and result are evaluated, and features are extracted, for
-        # uninformative ones once more: the classifiers are fitted again
+        # validation images are evaluated after every epoch of the run itself alone
+        epoch = step * self.train * trained + image * self.val
+        # afterwards both initialisation and result are evaluated, and features are extracted: for
+        # their moments, or of every training, where its classifiers are fitted again
         refits = self.config.run.refit or (start is not None and not start.informative)
-        once = image * (self.train * (1 + refits * trained) + self.val + evaluated)
+        once = image * (self.train * (trained if refits else 1) + self.val + evaluated)
         if self.config.optimizer.lr == "find":
             batch = min(self.config.run.images_per_step, self.train)
             ramps = 1 if start is not None else 2  # see gatlabel.engine.rate_finding

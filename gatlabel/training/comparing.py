@@ -17,7 +17,7 @@ from gatlabel.report import Baseline
 from gatlabel.training.building import build_completion, build_model
 from gatlabel.training.classical import is_classical
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.data import loaders
+from gatlabel.training.data import training_loader
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.evidence import validation_evidence
 from gatlabel.training.fitting import fit
@@ -83,7 +83,8 @@ def baselines_of(
             start_in_closed_form(model, alike, splits, completion, log)
         untrained = copy.deepcopy(model)
         if alike.run.epochs:
-            fit(model, alike, loaders(splits, model, alike), None, completion=completion)
+            batches = training_loader(splits.train, model, alike, beside=[splits.val])
+            fit(model, alike, (batches, None), None, completion=completion)
             if alike.run.refit:
                 refit(model, alike, splits.train, completion)
             if keep in RULES:

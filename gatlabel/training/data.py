@@ -128,25 +128,49 @@ def loaders(
     """Builds the loaders of training and validation images.
 
     Raises:
+        InputError: As :func:`training_loader`.
+    """
+    sources = (splits.train, splits.val)
+    val = ImageDataset(
+        splits.val,
+        model.preprocessing.transform(),
+        cache=cache_for(config.images.cache, sources, model.image_size),
+        folder=config.images.cache_folder,
+    )
+    train = training_loader(splits.train, model, config, beside=[splits.val])
+    size = 2 * config.run.images_per_step
+    return train, data.loader(val, size, train=False, workers=train.num_workers)
+
+
+def training_loader(
+    source: ImageSource,
+    model: MultiLabelClassifier,
+    config: TrainConfig,
+    *,
+    beside: Sequence[ImageSource] = (),
+) -> DataLoader[Item]:
+    """Builds the loader of training images.
+
+    Args:
+        source: The images.
+        model: Its preprocessing is used.
+        config: The options of the run.
+        beside: Other images that are to fit into the memory for decoded images too.
+
+    Raises:
         InputError: If the model cannot be trained in batches of this size, or there are too many
             workers for this machine.
     """
-    check_batches(model, config, len(splits.train))
+    check_batches(model, config, len(source))
     workers = config.run.workers
     workers = default_workers() if workers is None else checked_workers(workers)
     augmentation = data.training_transform(
         model.image_size, config.images.augmentation or "none", config.images.resize
     )
-    whole = model.preprocessing.transform()
-    sources = (splits.train, splits.val)
-    cache = cache_for(config.images.cache, sources, model.image_size)
-    folder, size = config.images.cache_folder, config.run.images_per_step
-    train = ImageDataset(splits.train, augmentation, cache=cache, folder=folder)
-    val = ImageDataset(splits.val, whole, cache=cache, folder=folder)
-    return (
-        data.loader(train, size, train=True, workers=workers, seed=config.run.seed),
-        data.loader(val, 2 * size, train=False, workers=workers),
-    )
+    cache = cache_for(config.images.cache, (source, *beside), model.image_size)
+    dataset = ImageDataset(source, augmentation, cache=cache, folder=config.images.cache_folder)
+    size, seed = config.run.images_per_step, config.run.seed
+    return data.loader(dataset, size, train=True, workers=workers, seed=seed)
 
 
 def default_workers() -> int:

@@ -143,7 +143,7 @@ def fit(
     Args:
         model: The model, with its loss.
         config: The options.
-        loaders: Loaders of training and of validation images.
+        loaders: Loaders of training and of validation images, or ``None`` for no validation.
         checkpoints: Folder for checkpoints; ``None`` writes none.
         record: See :func:`gatlabel.engine.fitting.fit`; so are arguments that are not listed here.
         resume: Checkpoint to resume from.

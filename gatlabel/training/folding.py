@@ -20,7 +20,7 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.training.building import build_completion
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.data import loaders
+from gatlabel.training.data import training_loader
 from gatlabel.training.evidence import Evidence, without_residual
 from gatlabel.training.fitting import fit
 from gatlabel.training.out_of_fold import out_of_fold
@@ -117,12 +117,11 @@ def fold_evidence(
         if not config.run.epochs:
             return found["start"][held].numpy()
         quiet = config.with_options({"run.keep": "last", "run.patience": 0})
-        judged = dataclasses.replace(part, val=source.subset(held.tolist()))
-        batches = loaders(judged, model, quiet)
-        fit(model, quiet, batches, None, completion=completion, signals=signals)
+        batches = training_loader(part.train, model, quiet)
+        fit(model, quiet, (batches, None), None, completion=completion, signals=signals)
         if config.run.refit:
             refit(model, config, part.train, completion, choice)
-        logits, linear = without_residual(model, judged.val, config)
+        logits, linear = without_residual(model, source.subset(held.tolist()), config)
         found["linear"][held] = linear
         return logits.numpy()
 

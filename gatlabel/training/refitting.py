@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from gatlabel.baselines.similarity import SimilarityChoice
 from gatlabel.data import ImageSource
@@ -37,7 +38,7 @@ def refit(
     source: ImageSource,
     completion: Completion | None,
     choice: SimilarityChoice | None = None,
-) -> None:
+) -> Tensor:
     """Replaces the classifiers of a trained model by ridge regression on its features.
 
     Few steps adapt an encoder further than the classifiers on top of it. Regression on the same
@@ -52,6 +53,9 @@ def refit(
         completion: Provides targets of unknown labels; without it they are left out.
         choice: The similarity with which the head was initialised.
 
+    Returns:
+        The features of the images, ``(N, D)``.
+
     Raises:
         InputError: If an image cannot be decoded.
     """
@@ -63,3 +67,4 @@ def refit(
     if config.run.keep not in RULES:
         model.head.scale_residual(0.0)
     model.head.init_linear(fitted.weight, fitted.bias)
+    return found

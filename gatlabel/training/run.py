@@ -344,16 +344,16 @@ def _run(
                 loggers=given.loggers,
                 log=log,
             )
+    found = None
     if config.run.epochs and config.run.refit:
         choice = None if start is None else start.choice
-        refit(model, config, splits.train, completion, choice)
+        found = refit(model, config, splits.train, completion, choice)
         decide("the classifiers are fitted again in closed form on the trained encoder's features")
     folder.require()
     trained = settled(model, untrained, start, config, splits, folder, signals, decide, counted)
     seconds = spent.seconds
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
-    found = None
     if classical or (start is not None and not trained):  # the encoder is unchanged
         evaluations = [evaluate_features(model, source, name, config) for name, source in judged]
         found = features(model, splits.train, config)  # from the cache

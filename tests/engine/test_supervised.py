@@ -137,6 +137,32 @@ def test_a_task_without_targets_in_the_batch_gets_gradients_of_exactly_0(
     assert model.encoders["image"].trunk.conv.weight.grad.abs().sum() > 0
 
 
+def test_training_is_the_same_without_validation(tmp_path: Path) -> None:
+    weights = []
+    for validates in (True, False):
+        model = make_model()
+        batches = (loader(model), loader(model) if validates else None)
+        options = OptimizerOptions(lr=0.01, encoder_lr=1.0)
+        rows = fit(model, batches, Supervised(), options, FitSpec(epochs=2), checkpoints=tmp_path)
+        assert all(("val_score" in row) == validates for row in rows)
+        assert all("train_loss" in row for row in rows)
+        weights.append(model.state_dict())
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+@pytest.mark.parametrize("wanted", [{"patience": 2}, {"keep": "best"}])
+def test_a_choice_of_epochs_needs_validation(wanted: dict) -> None:
+    model = make_model()
+    with pytest.raises(InputError, match="need a loader of validation images"):
+        fit(
+            model,
+            (loader(model), None),
+            Supervised(),
+            OptimizerOptions(lr=0.01),
+            FitSpec(epochs=2, **wanted),
+        )
+
+
 def test_weights_multiply_losses() -> None:
     model, other = make_model(), make_model()
     batch = next(iter(loader(model, N)))

@@ -40,14 +40,14 @@ NAN = float("nan")
         (500, "good", None, 1.0, 12),  # uninformative features
         (500, "good", 1e9, 1.0, 12),
         (500, "good", 1e-3, 1.0, 0),
-        (500, "good", 2.0, 1.0, 9),  # 0.192 s each, and 0.144 s afterwards
-        (500, "good", 0.5, 1.0, 1),
-        (500, "good", 0.3, 1.0, 0),
-        (100, "good", 0.15, 1.0, 2),  # 0.048 s each, and the same afterwards
+        (500, "good", 2.0, 1.0, 9),  # 0.192 s each, and 0.084 s afterwards
+        (500, "good", 0.5, 1.0, 2),
+        (500, "good", 0.25, 1.0, 0),
+        (100, "good", 0.15, 1.0, 2),  # 0.048 s each, and 0.036 s afterwards
         (100, "good", 0.11, 1.0, 0),  # one epoch of so few images is not enough
         (500, "fast", 1e9, 1.0, 0),
-        (500, "best", 0.5, 1.0, 1),
-        (5_000, "good", 4.0, 1.0, 1),  # 1.81 s each, and 1.22 s afterwards
+        (500, "best", 0.5, 1.0, 2),
+        (5_000, "good", 4.0, 1.0, 1),  # 1.81 s each, and 0.62 s afterwards
         (5_000, "good", 5.0, 0.6, 0),  # of informative features, three are needed
     ],
 )
@@ -71,9 +71,9 @@ def test_epochs_by_images_preset_time_and_features(
         (None, 0.6, True),
         (2.0, 0.6, True),  # a pass takes 1.2 s
         (1.0, 0.6, False),
-        # twelve epochs at the new size would take 43.2 s, and the passes afterwards 2.4 s
-        (46.0, 1.0, False),
-        (48.0, 1.0, True),
+        # twelve epochs at the new size would take 43.2 s, the passes before and afterwards 1.2 s each
+        (45.0, 1.0, False),
+        (47.0, 1.0, True),
         (1.5, 1.0, True),  # no time for training anyway
         (10.0, 0.6, True),
     ],
@@ -133,7 +133,7 @@ def test_time_is_left_for_what_follows_a_pass(
 def test_epochs_leave_time_for_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     measured(monkeypatch, 0.01)
     budget = Budget(config_with("good"), 100, 0, Clock(10.0))
-    monkeypatch.setattr(Clock, "left", MARGIN * (2 + 4 * 3.0) + 0.1)  # passes of 1 s, epochs of 3 s
+    monkeypatch.setattr(Clock, "left", MARGIN * (1 + 4 * 3.0) + 0.1)  # a pass of 1 s, epochs of 3 s
     assert budget.epochs(small_model(), start_of(1.0)) == 4
     monkeypatch.setattr("gatlabel.training.budget.REST", 0.2)
     assert budget.epochs(small_model(), start_of(1.0)) == 3
@@ -229,11 +229,12 @@ def test_all_trainings_count(
     for fold in range(folds or 0):
         held = train // folds + (fold < train % folds)
         runs.append((train - held, held))
-    epoch = sum(3 * image * trained + image * judged for trained, judged in runs)
-    # the moments, the initialisation, and every result; fitted again on uninformative features
-    once = image * (train + val + sum(judged for _, judged in runs))
+    epoch = sum(3 * image * trained for trained, _ in runs) + image * val
+    # the initialisation and every result; moments, or classifiers fitted on all features again
+    once = image * (val + sum(judged for _, judged in runs))
+    once += image * (train if start is None else sum(trained for trained, _ in runs))
     if start is not None:
-        once += image * sum(trained for trained, _ in runs) + 0.2 * (folds or 0)
+        once += 0.2 * (folds or 0)
     if rate == "find":
         once += (2 if start is None else 1) * STEPS * image * (3 * 32 + PROBE)
     monkeypatch.setattr(Clock, "left", limit)  # the test itself takes time too

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from gatlabel.engine.supervised import Supervised
 from gatlabel.errors import InputError, Interrupted
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
@@ -252,6 +253,28 @@ def test_the_linear_head_for_comparison_starts_from_the_other_run_too(
     assert model.head.kind == "linear"
     with torch.no_grad():
         assert torch.equal(model.eval()(IMAGES), source(IMAGES))
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_only_the_run_itself_is_validated_after_its_epochs(
+    refit: bool, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights of folds and of the head for comparison are the last ones."""
+    validated: list[int] = []
+    monkeypatch.setattr(
+        Supervised, "validation_step", lambda *given: validated.append(len(given[-1]))
+    )
+    monkeypatch.setattr(Supervised, "validation_metrics", lambda *given: {})
+    config = options(first.parent / "data", tmp_path / "run", init=first)
+    given = {"run.compare": "yes", "run.folds": 2, "run.epochs": 2, "run.refit": refit}
+    given["run.keep"] = "last"
+    lines: list[str] = []
+    result = train(
+        config.with_options({**given, "head.hidden": 8, "head.heads": 2}), log=lines.append
+    )
+    assert sum(validated) == 2 * len(result.evaluations[0].source)
+    assert [baseline.name for baseline in result.baselines] == ["linear head, same training"]
+    assert sum(line.startswith("fold ") for line in lines) == 2
 
 
 def raise_keyboard_interrupt(*given: object) -> None:

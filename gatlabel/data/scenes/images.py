@@ -1,4 +1,4 @@
-"""Scenes as a source of labelled images, drawn on the fly and never stored."""
+"""Scenes as a source of labelled images, drawn on first access and never written to disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatlabel.data.scenes.config import SceneConfig
-from gatlabel.data.scenes.drawing import draw_scene
+from gatlabel.data.scenes.drawing import Pixels, draw_scene
 from gatlabel.data.scenes.ising import BLOCK
 from gatlabel.data.scenes.label_models import label_model
 from gatlabel.data.scenes.layout import Shape, plan_scene
@@ -23,13 +23,16 @@ SPLITS = {"train": 0, "val": 1, "test": 2, "pretrain": 3}
 """Splits and the numbers that separate their random streams; ``pretrain`` is for pretraining
 encoders on images that no other split has."""
 _LABELS, _HIDING, _IMAGES = 0, 1, 2  # purposes of random streams
+KEPT = 1 << 28  # bytes of drawn images that a split keeps in memory
+CONTIGUOUS = torch.contiguous_format
 
 
 class SceneImages(ImageSource):
     """Drawn images of one split.
 
     Image ``k`` of a split depends on ``config``, ``seed``, ``split`` and ``k`` only, not on the
-    number of images or on the order or process in which they are drawn.
+    number of images or on the order or process in which they are drawn. Drawn images stay in
+    memory, up to 256 MiB; subsets share them, other processes draw their own.
 
     Args:
         config: The configuration of scenes.
@@ -59,6 +62,7 @@ class SceneImages(ImageSource):
         stream = (seed, SPLITS[split])
         present = model.sample(count, (*stream, _LABELS)).astype(bool)
         visible = present & ~_hidden(config, count, len(model.names), (*stream, _HIDING))
+        self._drawn = _Drawn()
         self._set(config, split, seed, model.names, np.arange(count), present, visible)
 
     def _set(
@@ -101,11 +105,17 @@ class SceneImages(ImageSource):
         return self._plan(index, self._rng(index))
 
     def load(self, index: int) -> Tensor:
-        """Draws one image: uint8 ``(3, size, size)``, RGB, 0 to 255."""
-        rng = self._rng(index)
-        shapes = self._plan(index, rng)
-        pixels = draw_scene(self.config, self.labels.names, shapes, rng)
-        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        """Returns one image, drawn on first access: uint8 ``(3, size, size)``, RGB, 0 to 255."""
+        number = int(self._indices[index])
+        pixels = self._drawn.get(number)
+        if pixels is None:
+            rng = self._rng(index)
+            shapes = self._plan(index, rng)
+            pixels = draw_scene(self.config, self.labels.names, shapes, rng)
+            if (len(self._drawn) + 1) * pixels.nbytes <= KEPT:
+                self._drawn[number] = pixels
+        # a copy, so that callers may change it
+        return torch.from_numpy(pixels).permute(2, 0, 1).clone(memory_format=CONTIGUOUS)
 
     def fingerprint(self) -> str:
         """Returns a hash of everything that determines the images, with the drawing version."""
@@ -118,10 +128,18 @@ class SceneImages(ImageSource):
         """Returns the images at the given positions, in that order."""
         rows = np.asarray(indices, dtype=np.int64).reshape(-1)
         part = object.__new__(SceneImages)
+        part._drawn = self._drawn
         part._set(self.config, self.split, self.seed, self.labels.names, self._indices[rows],
                   self._present[rows], self.visible[rows])  # fmt: skip
         part.targets = self.targets.take(rows)
         return part
+
+
+class _Drawn(dict[int, Pixels]):
+    """Drawn images by number, which copies of a source share and pickles leave out."""
+
+    def __reduce__(self) -> tuple[type[_Drawn], tuple[()]]:
+        return _Drawn, ()
 
 
 def _hidden(

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gatlabel.data.scenes import Role, SceneImages, contact_sheet, read_scenes, scene_config
-from gatlabel.data.scenes.drawing import clear_shares
+from gatlabel.data.scenes import Role, SceneImages, contact_sheet, images, read_scenes, scene_config
+from gatlabel.data.scenes.drawing import clear_shares, draw_scene
 from gatlabel.data.scenes.layout import plan_scene
 from gatlabel.errors import InputError
 
@@ -44,6 +44,50 @@ def test_an_image_depends_on_seed_split_and_number_only(scenes: SceneImages) -> 
         other = SceneImages(config, split, 200, seed=3)
         assert not torch.equal(other.load(0), scenes.load(0))
         assert (np.asarray(other.targets) != np.asarray(scenes.targets)[:200]).any()
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of shapes of every image that is drawn."""
+    found: list[int] = []
+
+    def counted(config, names, shapes, rng):  # type: ignore[no-untyped-def]
+        found.append(len(shapes))
+        return draw_scene(config, names, shapes, rng)
+
+    monkeypatch.setattr(images, "draw_scene", counted)
+    return found
+
+
+def test_an_image_is_drawn_once_whoever_asks_for_it(drawn: list[int]) -> None:
+    source = SceneImages(scene_config("coco"), "train", 12, seed=3)
+    first = [source.load(k) for k in range(12)]
+    others = source.with_targets(np.asarray(source.targets)).subset([7, 2])
+    assert torch.equal(others.load(0), first[7])
+    first[2].zero_()  # a change of what was returned does not reach the image
+    assert torch.equal(others.load(1), source.load(2))
+    assert source.load(2).any()
+    assert len(drawn) == 12
+
+
+def test_images_beyond_the_memory_are_drawn_again(
+    drawn: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "KEPT", 5 * 3 * 96 * 96)
+    source = SceneImages(scene_config("coco"), "train", 8, seed=3)
+    for _ in range(2):
+        for k in range(8):
+            source.load(k)
+    assert len(drawn) == 8 + 3
+
+
+def test_drawn_images_are_not_sent_to_other_processes(scenes: SceneImages) -> None:
+    source = SceneImages(scenes.config, "train", 12, seed=3)
+    before = len(pickle.dumps(source))
+    for k in range(12):
+        source.load(k)
+    assert len(pickle.dumps(source)) == before
+    assert torch.equal(pickle.loads(pickle.dumps(source)).load(4), scenes.load(4))
 
 
 def _draw(pickled: bytes, index: int) -> np.ndarray:
