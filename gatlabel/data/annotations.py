@@ -86,6 +86,7 @@ def build_splits(
     seed: int = 0,
     on_error: Literal["stop", "skip"] = "stop",
     evaluate_only: bool = False,
+    strata: bool = False,
 ) -> DataSplits:
     """Checks annotations and converts them to splits.
 
@@ -100,6 +101,7 @@ def build_splits(
         seed: Seed of that split.
         on_error: Treatment of missing image files: stop, or skip them with a note.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
+        strata: See there.
 
     Raises:
         InputError: If an image is listed twice or missing, or a label is not among ``labels``.
@@ -128,6 +130,7 @@ def build_splits(
         seed=seed,
         notes=(*notes, *skipped),
         evaluate_only=evaluate_only,
+        strata=strata,
     )
 
 

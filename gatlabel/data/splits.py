@@ -9,6 +9,7 @@ import numpy as np
 from gatlabel.data.source import DataSplits, ImageSource
 from gatlabel.data.stratification import stratify
 from gatlabel.errors import InputError, nearest
+from gatlabel.targets import Targets
 from gatlabel.values import shown
 
 FRACTIONS = (0.7, 0.15, 0.15)
@@ -85,6 +86,7 @@ def complete_splits(
     seed: int = 0,
     notes: Sequence[str] = (),
     evaluate_only: bool = False,
+    strata: bool = False,
 ) -> DataSplits:
     """Creates the splits for training from those of a data set.
 
@@ -98,6 +100,7 @@ def complete_splits(
         notes: Notes of the reader so far.
         evaluate_only: Keep the splits as they are, even without train or val (which are then
             empty), and call images without a split ``test``: for evaluating a trained model.
+        strata: The labels are only what new splits are stratified by, so nothing is noted on them.
 
     Raises:
         InputError: If there is no image to train on, or a split is empty.
@@ -143,7 +146,10 @@ def complete_splits(
         splits = DataSplits(name, pieces[0], pieces[1], given.get("test"))
     else:
         splits = DataSplits(name, given["train"], given["val"], given.get("test"))
-    all_notes += [*divided_groups(splits), *absent_labels(splits)]
+    all_notes += divided_groups(splits)
+    if not strata:
+        targets = {part: source.targets for part, source in splits.items()}
+        all_notes += absent_labels(splits.labels.names, targets)
     return DataSplits(name, splits.train, splits.val, splits.test, notes=tuple(all_notes))
 
 
@@ -165,12 +171,16 @@ def divided_groups(splits: DataSplits) -> list[str]:
     ]
 
 
-def absent_labels(splits: DataSplits) -> list[str]:
-    """Lists labels that are never present, only present outside train, or always present."""
-    counts = {part: source.targets.counts() for part, source in splits.items()}
+def absent_labels(names: Sequence[str], targets: Mapping[str, Targets]) -> list[str]:
+    """Lists labels that are never present, only present outside train, or always present.
+
+    Args:
+        names: The L labels.
+        targets: Targets by split, of ``train`` at least.
+    """
+    counts = {part: own.counts() for part, own in targets.items()}
     has = {part: found.present > 0 for part, found in counts.items()}
     anywhere = np.logical_or.reduce(list(has.values()))
-    names = splits.labels.names
     never = [label for label, there in zip(names, anywhere, strict=True) if not there]
     held_out = [
         label
@@ -180,7 +190,7 @@ def absent_labels(splits: DataSplits) -> list[str]:
     notes = []
     if never:
         notes.append(f"{len(never)} of {len(names)} labels are never present: {', '.join(never)}")
-    if held_out and len(splits.train):
+    if held_out and len(targets["train"]):
         notes.append(f"{len(held_out)} labels are never present in train: {', '.join(held_out)}")
     for part, found in counts.items():
         one_sided = has[part] & (found.known == found.present)

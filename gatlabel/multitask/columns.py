@@ -17,6 +17,7 @@ from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN, LabelSet
 from gatlabel.losses.classes import UNKNOWN_CLASS
 from gatlabel.multitask.tasks import TaskOptions
+from gatlabel.targets import Targets
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,17 @@ class Column:
     targets: Tensor
     known: Tensor
     kinds: list[list[str]]
+
+    @property
+    def presence(self) -> Targets:
+        """Which labels or classes are present: ``(N, L)``; not for numbers."""
+        if self.targets.is_floating_point():
+            return Targets.of(self.targets)
+        found = torch.full((len(self.known), len(self.outputs)), float(UNKNOWN))
+        found[self.known] = 0.0
+        for row, names in enumerate(self.kinds):
+            found[row, [self.outputs.index(name) for name in names]] = 1.0
+        return Targets.of(found)
 
 
 def read_column(table: Table, task: TaskOptions, separator: str) -> Column:

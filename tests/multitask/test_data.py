@@ -83,6 +83,35 @@ def test_quoted_and_missing_cells_of_every_kind_of_column(tmp_path: Path) -> Non
     assert found["story"].tolist() == [[1, 0], [-1, -1], [2, -1], [0, 2]]
 
 
+def test_notes_name_the_labels_of_each_task_and_nothing_about_numbers(tmp_path: Path) -> None:
+    """Numbers that are all equal, and images without any label, are nothing to tell."""
+    root = table(
+        tmp_path,
+        """things,cat,dog,kind,width,story
+cat,1,,plain,2,cat|dog
+cat,1,0,odd,2,dog
+,0,1,odd,2,cat
+|,0,1,even,2,cow""",
+    )
+    tasks = [
+        {"name": "a", "column": "things"},
+        {"name": "b", "column": ["cat", "dog"]},
+        {"name": "c", "kind": "multiclass", "column": "kind"},
+        {"name": "d", "kind": "regression", "column": "width"},
+        {"name": "e", "kind": "sequence", "column": "story"},
+    ]
+    (part,) = read_parts(config(root, root / "run", tasks=tasks))
+    assert part.splits.notes == (
+        "a: 1 labels are present and never known to be absent in train: cat",
+        "b: 1 labels are never present in train: dog",
+        "b: 1 labels are present and never known to be absent in train: cat",
+        "b: 1 labels are present and never known to be absent in val: dog",
+        "c: 1 labels are never present in train: even",
+        "e: 1 labels are never present in train: cow",
+        "e: 1 labels are present and never known to be absent in train: dog",
+    )
+
+
 def test_the_columns_of_images_and_splits_are_no_targets(tmp_path: Path) -> None:
     root = table(tmp_path, "x\n1\n2\n3")
     for column, what in (("image", "the images"), ("split", "the splits")):

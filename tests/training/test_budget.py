@@ -71,7 +71,7 @@ def test_epochs_by_images_preset_time_and_features(
         (None, 0.6, True),
         (2.0, 0.6, True),  # a pass takes 1.2 s
         (1.0, 0.6, False),
-        # twelve epochs at the new size would take 43.2 s, the passes before and afterwards 1.2 s each
+        # twelve epochs at the new size would take 43.2 s, passes before and after 1.2 s each
         (45.0, 1.0, False),
         (47.0, 1.0, True),
         (1.5, 1.0, True),  # no time for training anyway
