@@ -22,6 +22,7 @@ from gatlabel.decisions.decision import Decision
 from gatlabel.decisions.options import DecisionOptions
 from gatlabel.decisions.thresholds import (
     f1_thresholds,
+    never_absent,
     precision_thresholds,
     recall_thresholds,
 )
@@ -94,6 +95,8 @@ def choose_decision(
     probabilities = torch.from_numpy(blank.probabilities(values[choosing].numpy()))
     with _collected_warnings() as notes:
         found = CHOOSERS[aim.name](probabilities, exact[choosing], aim, own, options.confidence)
+    if own and aim.name in ("macro-f1", "precision"):
+        notes += _on_absences(exact[choosing], labels, split)
     fixed = aim.name == "fixed" and not scaling
     return Decision(
         labels=labels,
@@ -117,6 +120,17 @@ def lacks_evidence(targets: Tensor, split: str) -> str:
         if not bool((targets == value).any()):
             return f"no label is known to be {what} in the {len(targets)} images of {split}"
     return ""
+
+
+def _on_absences(targets: Tensor, labels: LabelSet, split: str) -> list[str]:
+    """Returns a note on labels whose threshold lacks known absences, if there are any."""
+    found = [
+        name for name, never in zip(labels, never_absent(targets).tolist(), strict=True) if never
+    ]
+    if not found:
+        return []
+    names = ", ".join(found[:10]) + (" …" if len(found) > 10 else "")
+    return [f"never known to be absent in {split}, so the threshold is 0.5 or less: {names}"]
 
 
 def _scaling(

@@ -72,7 +72,8 @@ def f1_thresholds(
         ``(L,)``, of the probabilities' type, 0 to 1; a label is present if its probability is at
         least the threshold. 0 if predicting the label for every image is best. 1 for a label with
         known absences, no known presence, and the same probability for all images, as one without
-        presences in training has.
+        presences in training has. For a label with known presences and no known absence, 0.5 or
+        the lowest probability of its presences, if that is lower: nothing says where to stop.
 
     Raises:
         InputError: If shapes differ, there are no images, or a value is out of range.
@@ -86,7 +87,8 @@ def f1_thresholds(
     cuts = _cuts(values, exact, pseudo)
     if not shared:
         found = _at_best(cuts, cuts.f1())
-        return torch.where(_without_evidence(values, exact), torch.ones_like(found), found)
+        found = torch.where(_without_evidence(values, exact), torch.ones_like(found), found)
+        return _with_absences(found, values, exact)
     ranks = torch.linspace(0, 1, _GRID, dtype=torch.float64)
     parts = [part for part in (values.flatten(), values[exact == 1]) if len(part)]
     levels = torch.cat([torch.quantile(_sample(part), ranks) for part in parts])
@@ -112,13 +114,15 @@ def precision_thresholds(
         pseudo: See :func:`f1_thresholds`.
 
     Returns:
-        ``(L,)``; 1 if no threshold reaches it, with a warning that counts those labels.
+        ``(L,)``; 1 if no threshold reaches it, with a warning that counts those labels. For a label
+        with no known absence as :func:`f1_thresholds`.
 
     Raises:
         InputError: As for :func:`f1_thresholds`.
     """
     least = check_share(at_least, "at_least")
-    cuts = _cuts(*check_probabilities(probabilities, targets), pseudo)
+    values, exact = check_probabilities(probabilities, targets)
+    cuts = _cuts(values, exact, pseudo)
     precise = cuts.valid & (cuts.hits >= least * cuts.chosen) & (cuts.chosen > 0)
     missing = ~precise.any(0)
     if bool(missing.any()):
@@ -129,7 +133,7 @@ def precision_thresholds(
         )
     last = len(precise) - 1 - precise.flip(0).int().argmax(0)
     found = cuts.threshold.gather(0, last[None])[0]
-    return torch.where(missing, torch.ones_like(found), found)
+    return _with_absences(torch.where(missing, torch.ones_like(found), found), values, exact)
 
 
 def recall_thresholds(
@@ -184,6 +188,17 @@ def _without_evidence(values: Tensor, exact: Tensor) -> Tensor:
     """Whether labels have known absences only and probabilities that do not order images."""
     constant = values.amax(0) - values.amin(0) <= CONSTANT
     return constant & (exact == 0).any(0) & ~(exact == 1).any(0)
+
+
+def never_absent(exact: Tensor) -> Tensor:
+    """Whether labels have known presences and no known absence in targets ``(N, L)``."""
+    return (exact == 1).any(0) & ~(exact == 0).any(0)
+
+
+def _with_absences(found: Tensor, values: Tensor, exact: Tensor) -> Tensor:
+    """Replaces the thresholds of labels without known absences, for which any is as good."""
+    lowest = values.masked_fill(exact != 1, 1.0).amin(0).clamp(max=0.5)
+    return torch.where(never_absent(exact), lowest, found)
 
 
 def _between(upper: Tensor, lower: Tensor) -> Tensor:

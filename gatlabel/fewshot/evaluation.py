@@ -30,7 +30,7 @@ from gatlabel.fewshot.splits import (
 from gatlabel.fewshot.strengths import Strengths, choose_strengths
 from gatlabel.labels import UNKNOWN, LabelSet
 from gatlabel.metrics import average_precision, harden
-from gatlabel.targets import Targets
+from gatlabel.targets import PRESENT_FROM, Targets
 
 #: Options that episodes depend on; their number is none.
 _PLAN = ("shots", "novel", "learners", "with_novel", "seed")
@@ -115,7 +115,7 @@ def _episode(
     values, positives = {}, {}
     found, strengths = _knowledge(data, source, options, split, episode)
     for K, known in zip(options.shots, found, strict=True):
-        count = known.targets.clamp(min=0).sum(0)
+        count = (known.targets >= PRESENT_FROM).double().sum(0)
         positives[K] = float(count.mean()) if len(known.targets) else 0.0
         for name in (name for name, shots in asked if shots == K):
             scores = scorer_of(name, known)(data.judged[rows])

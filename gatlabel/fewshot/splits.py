@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatlabel.errors import InputError
-from gatlabel.labels import ABSENT, PRESENT, LabelSet
-from gatlabel.targets import Targets
+from gatlabel.labels import LabelSet
+from gatlabel.targets import PRESENT_FROM, Targets
 
 #: Images that a novel label needs besides its shots.
 SPARE_IMAGES = 5
@@ -130,10 +130,10 @@ def _split(count: int, novel: Sequence[int]) -> LabelSplit:
 
 
 def positives_of(values: np.ndarray) -> np.ndarray:
-    """Rows of the images in which a label is present."""
-    return np.flatnonzero(values == PRESENT)
+    """Rows of the images in which a label is present; soft labels are from 0.5 on."""
+    return np.flatnonzero(values >= PRESENT_FROM)
 
 
 def with_any(values: np.ndarray) -> np.ndarray:
     """Rows of the images ``(N, M)`` with at least one of the labels, as LaSO evaluates."""
-    return np.flatnonzero((values == PRESENT).any(1) & (values >= ABSENT).any(1))
+    return np.flatnonzero((values >= PRESENT_FROM).any(1))

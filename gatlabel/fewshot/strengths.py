@@ -17,7 +17,7 @@ from gatlabel.baselines.similarity.sources import normalised
 from gatlabel.fewshot.episodes import support_rows
 from gatlabel.fewshot.learners import Knowledge, Scorer, lda, similar
 from gatlabel.fewshot.splits import with_any
-from gatlabel.metrics import average_precision
+from gatlabel.metrics import average_precision, harden
 
 #: Candidate λ of ``lda``, in units of the features' mean square.
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -91,13 +91,14 @@ def choose_strengths(
 
     Args:
         features: ``(N, D)`` of the training images.
-        targets: ``(N, B)`` of the base labels, -1 for unknown.
+        targets: ``(N, B)`` of the base labels, -1 for unknown; soft labels are binarised.
         similarity: ``(B, B)``, row = target, of the base labels to each other.
         shots: The numbers of shots; 0 is not used.
         novel: Number of labels in a group.
         with_novel: Whether to evaluate only on images with a label of the group.
         seed: Seed of the halves and groups.
     """
+    targets = harden(targets).to(targets.dtype)
     rng = np.random.default_rng([seed, 1])
     order = rng.permutation(len(features))[:MOST_IMAGES]
     first, second = order[: len(order) // 2], order[len(order) // 2 :]

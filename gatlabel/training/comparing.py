@@ -67,8 +67,10 @@ def baselines_of(
     source = dict(splits.items())[split]
     found = []
     if compares_heads(config):
-        log("training a linear head in the same way, for comparison")
         keep = "last" if config.run.keep == "best" else config.run.keep
+        folds = bool(config.run.folds and config.run.epochs and keep in RULES)
+        judged = ", without folds: validation images choose its weights" if folds else ""
+        log(f"training a linear head in the same way, for comparison{judged}")
         start: Literal["random", "ridge"] | None = "ridge" if is_classical(config) else "random"
         if isinstance(config.head, LinearStart):
             start = config.head.start

@@ -70,7 +70,16 @@ def masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
     Args:
         splits: The data as read.
         config: The options.
+
+    Raises:
+        InputError: If no training target is known, and no teacher gives any.
     """
+    given, teacher = splits.train.targets, config.distillation.teacher
+    if len(given) and teacher is None and not given.counts().known.any():
+        raise InputError(
+            f"no label is known for any of the {len(given)} training images: there is nothing to "
+            "learn from"
+        )
     targets, notes = masked_targets(splits.train.targets, config.missing, config.run.seed)
     if targets is splits.train.targets:
         return splits

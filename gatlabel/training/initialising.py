@@ -44,6 +44,11 @@ def require_model(run: Path) -> None:
     if not run.is_dir():
         raise InputError(f"init={run}: there is no such folder; give that of a run")
     if not (run / "model.json").is_file():
+        if (run / "encoder.json").is_file():
+            raise InputError(
+                f"init={run}: a run of gatlabel pretrain, which has an encoder without a head; "
+                f"use it with --weights {run}"
+            )
         raise InputError(
             f"init={run}: has no model.json; finish the run first, with "
             f"gatlabel train --resume {run}"

@@ -186,6 +186,8 @@ class RunFolder:
         Raises:
             InputError: If it is not.
         """
+        if not self.path.is_dir():
+            raise InputError(f"there is no run folder {self.path}")
         if not self.config.is_file():
             raise InputError(f"{self.path} is not a run folder: it has no config.yaml")
 

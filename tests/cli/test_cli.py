@@ -335,6 +335,11 @@ class TestMistakes:
         assert main(["train", "--resume", str(tmp_path)]) == 2
         assert "is not a run folder" in error_of(capsys)
 
+    @pytest.mark.parametrize("command", ["evaluate", "explain"])
+    def test_a_run_that_is_not_there(self, command: str, tmp_path: Path, capsys) -> None:
+        assert main([command, str(tmp_path / "no")]) == 2
+        assert f"there is no run folder {tmp_path / 'no'}" in error_of(capsys)
+
     @pytest.mark.parametrize("word", ["trian", "--frobnicate"])
     def test_unknown_command(self, word: str, capsys) -> None:
         assert main([word]) == 2

@@ -11,8 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gatlabel.decisions import f1_thresholds, precision_thresholds, recall_thresholds
+from gatlabel.decisions import (
+    DecisionOptions,
+    choose_decision,
+    f1_thresholds,
+    precision_thresholds,
+    recall_thresholds,
+)
 from gatlabel.errors import InputError
+from gatlabel.labels import LabelSet
 from tests.reference import decisions as slow
 
 PROBABILITIES = arrays(np.float32, (9, 2), elements=st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]))
@@ -155,6 +162,34 @@ def test_adjacent_probabilities_are_distinguished(dtype: torch.dtype) -> None:
         p[0] = 0.6
     t = f1_thresholds(p, torch.tensor([[1], [0]]), pseudo=0)
     assert (p.float() >= t).flatten().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("p", "y", "expected"),
+    [
+        ([0.9, 0.8, 0.95], [1, 1, 1], 0.5),
+        ([0.9, 0.2, 0.95], [1, 1, 1], 0.2),  # every known presence is found
+        ([0.9, 0.2, 0.95], [1, -1, 1], 0.5),
+    ],
+)
+def test_a_label_that_is_never_absent_is_not_predicted_everywhere(
+    p: list[float], y: list[int], expected: float
+) -> None:
+    """Any threshold up to the lowest presence is as good; 0 would predict it on every new image."""
+    values, targets = torch.tensor(p)[:, None], torch.tensor(y)[:, None]
+    assert f1_thresholds(values, targets).item() == pytest.approx(expected)
+    assert precision_thresholds(values, targets, 0.9).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("aim", ["macro-f1", "precision=0.9"])
+def test_a_note_names_labels_that_are_never_absent(aim: str) -> None:
+    logits = torch.tensor([[2.0, 1.0], [1.0, -1.0], [3.0, 2.0]])
+    targets = torch.tensor([[1, 1], [1, 0], [1, 1]])
+    labels = LabelSet(["car", "dog"])
+    found = choose_decision(logits, targets, labels, DecisionOptions(aim=aim), split="val")
+    assert found.thresholds["car"] == 0.5
+    note = "never known to be absent in val, so the threshold is 0.5 or less: car"
+    assert note in found.notes
 
 
 def test_a_label_that_is_never_present_and_never_learned_is_predicted_nowhere() -> None:

@@ -246,6 +246,12 @@ class TestStrengths:
         assert set(self.chosen(2, with_novel=True).population.values()) == {0.0}
         assert set(self.chosen(2).weight.values()) == {0.0}
 
+    def test_soft_labels_are_present_from_one_half_on(self) -> None:
+        features, targets, similarity = alike()
+        soft = torch.where(targets == 1, 0.7, 0.2)
+        found = [choose_strengths(features, y, similarity, [0, 1, 2], 4) for y in (targets, soft)]
+        assert found[0] == found[1]
+
     def test_gains_that_may_be_chance_leave_the_default(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -279,6 +285,17 @@ class TestEpisodes:
         gaps = [abs(random_.difference(other, 1).mean) for other in ("ridge", "lda")]
         assert min(gaps) < 8  # it is between them, where similar labels have no weight
         assert all(0 <= one.weight[1] <= 1 for one in right.strengths)
+
+    def test_soft_labels_are_drawn_from_the_images_that_show_them(self) -> None:
+        data, similarity = self.data()
+        soft = torch.where(data.targets == 1, 0.7, 0.2)
+        rows = [support_rows(y.numpy(), [0, 5], 2, 0, 0) for y in (data.targets, soft)]
+        np.testing.assert_array_equal(*rows)
+        judged = torch.where(data.judged_targets == 1, 0.9, 0.1)
+        given = LabelledFeatures(data.labels, data.features, soft, data.judged, judged)
+        options = FewShotOptions(shots=(1,), episodes=2, learners=("ridge", "similar"))
+        found = run_episodes(given, source_from_matrix("graph", similarity), options)
+        assert found.interval("ridge", 1).mean > 0
 
     def test_novel_labels_are_unknown_in_base_training(self) -> None:
         """What the novel labels of images that are not shown are changes nothing."""

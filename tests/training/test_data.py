@@ -249,3 +249,15 @@ def test_scenes_options_and_label_noise() -> None:
     )
     assert any(note.startswith("30% of each label's") for note in noisy.notes)
     assert config(**small, **{"data.size": 48}).resolved().images.size == 48
+
+
+def test_training_images_without_any_known_label_are_refused(
+    tiny_csv: Path,
+) -> None:
+    lines = (tiny_csv / "labels.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines[1:]]
+    text = "image,split,red,blue\n"
+    text += "".join(f"{row[0]},{row[1]},{',' if row[1] == 'train' else '1,0'}\n" for row in rows)
+    (tiny_csv / "labels.csv").write_text(text)
+    with pytest.raises(InputError, match=r"no label is known for any of the \d+ training images"):
+        read_data(config(**{"data": "csv", "data.root": str(tiny_csv)}))

@@ -15,7 +15,7 @@ from gatlabel.errors import InputError, Interrupted
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training import TrainConfig, plain, resume, train
-from gatlabel.training.initialising import start_from
+from gatlabel.training.initialising import require_model, start_from
 from gatlabel.training.out_of_fold import OutOfFold
 from tests.colours import write_colours
 
@@ -253,6 +253,12 @@ def test_the_linear_head_for_comparison_starts_from_the_other_run_too(
     assert model.head.kind == "linear"
     with torch.no_grad():
         assert torch.equal(model.eval()(IMAGES), source(IMAGES))
+
+
+def test_a_run_of_pretraining_is_given_as_weights(tmp_path: Path) -> None:
+    (tmp_path / "encoder.json").write_text("{}")
+    with pytest.raises(InputError, match=r"pretrain, .* use it with --weights"):
+        require_model(tmp_path)
 
 
 @pytest.mark.parametrize("refit", [False, True])
