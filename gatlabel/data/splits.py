@@ -149,6 +149,7 @@ def complete_splits(
     all_notes += divided_groups(splits)
     if not strata:
         targets = {part: source.targets for part, source in splits.items()}
+        all_notes += similar_names(splits.labels.names)
         all_notes += absent_labels(splits.labels.names, targets)
     return DataSplits(name, splits.train, splits.val, splits.test, notes=tuple(all_notes))
 
@@ -169,6 +170,20 @@ def divided_groups(splits: DataSplits) -> list[str]:
         f"warning: {'; '.join(divided)}: metrics of such splits are too optimistic; without the "
         "file's own split, groups are kept together"
     ]
+
+
+def similar_names(names: Sequence[str]) -> list[str]:
+    """Lists labels that differ from an earlier one only in case or blanks."""
+    first: dict[str, str] = {}
+    pairs = []
+    for name in names:
+        other = first.setdefault(" ".join(name.casefold().split()), name)
+        if other != name:
+            pairs.append(f"{other!r} and {name!r}")
+    if not pairs:
+        return []
+    listed = ", ".join(pairs[:10]) + (" …" if len(pairs) > 10 else "")
+    return [f"labels that differ only in case or blanks are different labels: {listed}"]
 
 
 def absent_labels(names: Sequence[str], targets: Mapping[str, Targets]) -> list[str]:

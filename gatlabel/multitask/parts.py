@@ -18,7 +18,7 @@ from gatlabel.data.annotations import Annotation, build_splits, group_of
 from gatlabel.data.csv_table import read_table, sign
 from gatlabel.data.mixing import MixedItem
 from gatlabel.data.options import CSV, DataOptions
-from gatlabel.data.splits import absent_labels, split_of
+from gatlabel.data.splits import absent_labels, similar_names, split_of
 from gatlabel.errors import InputError
 from gatlabel.multitask.columns import read_column, refuse_own_columns
 from gatlabel.multitask.config import MultiTaskConfig
@@ -201,7 +201,8 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         if task.kind != "regression":
             every = column.presence
             present = {split: every.take(rows_.numpy()) for split, rows_ in chosen.items()}
-            further += [f"{task.name}: {line}" for line in absent_labels(column.outputs, present)]
+            noted = [*similar_names(column.outputs), *absent_labels(column.outputs, present)]
+            further += [f"{task.name}: {line}" for line in noted]
         own = {split: column.targets[rows_] for split, rows_ in chosen.items()}
         if task.kind == "sequence":
             own = in_order(own, task.order, len(column.outputs))

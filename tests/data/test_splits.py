@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gatlabel.data import complete_splits, split, stratify
-from gatlabel.data.splits import split_of
+from gatlabel.data.splits import similar_names, split_of
 from gatlabel.errors import InputError
 from tests.data.sample_images import DrawnImages
 
@@ -129,3 +129,10 @@ def test_names_of_splits() -> None:
     ]
     with pytest.raises(InputError, match=r"^here: unknown split 'tset'; did you mean 'test'"):
         split_of("tset", "here")
+
+
+def test_names_that_differ_only_in_case_or_blanks_are_noted() -> None:
+    assert similar_names(["cat", "dog", "a b"]) == []
+    (note,) = similar_names(["cat", "Cat", "black cat", "black  cat", "CAT"])
+    assert note.startswith("labels that differ only in case or blanks are different labels: ")
+    assert note.endswith("'cat' and 'Cat', 'black cat' and 'black  cat', 'cat' and 'CAT'")
