@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path, PurePath
 from types import UnionType
@@ -23,6 +24,11 @@ def shown(value: object) -> str:
         return "a number of thousands of digits"
     text = " ".join(text.split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def first_few(names: Sequence[str], most: int = 10) -> str:
+    """Returns names for a message: the first ones, and an ellipsis if there are more."""
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 def whole_number(value: Any, what: str, least: int = -LARGEST, most: int = LARGEST) -> int:

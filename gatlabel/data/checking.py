@@ -11,6 +11,7 @@ from gatlabel.data.image_files import shown_name
 from gatlabel.data.memory_budget import DECODING
 from gatlabel.data.source import DataSplits, ImageSource
 from gatlabel.errors import InputError, unknown_choice
+from gatlabel.values import first_few
 
 
 def check_images(
@@ -59,9 +60,7 @@ def check_images(
     bad = [index for index, reason in enumerate(complaints) if reason is not None]
     if not bad:
         return source, ()
-    shown = ", ".join(shown_name(source.ids[index]) for index in bad[:10]) + (
-        " …" if len(bad) > 10 else ""
-    )
+    shown = first_few([shown_name(source.ids[index]) for index in bad])
     message = f"{len(bad)} of {len(source)} images of {name} cannot be decoded: {shown}"
     if on_error == "stop":
         raise InputError(f"{message} ({complaints[bad[0]]}); on-error skip omits them")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from gatlabel.errors import InputError
+from gatlabel.values import first_few
 
 
 class Listed(Protocol):
@@ -112,8 +113,7 @@ def _missing(
 ) -> list[str]:
     if not missing:
         return []
-    shown = ", ".join(printable(row.image) for row, _ in missing[:3])
-    shown += " …" if len(missing) > 3 else ""
+    shown = first_few([printable(row.image) for row, _ in missing], 3)
     message = f"{len(missing)} of {total} images are missing below {root}: {shown}"
     row, reason = missing[0]
     first = f"first listed at {row.listed}: {reason}"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gatlabel.data.csv_table import Table
 from gatlabel.errors import InputError
 from gatlabel.labels import ABSENT, PRESENT, UNKNOWN
+from gatlabel.values import first_few
 
 MinusOne = Literal["absent", "unknown"]
 
@@ -129,7 +130,7 @@ def settle_minus_one(
     open_ = np.flatnonzero(is_minus_one.any(0) & ~below_one.any(0))
     decision = "-1 is read as unknown"
     if minus_one is None and len(open_):
-        shown = ", ".join(names[k] for k in open_[:10]) + (" …" if len(open_) > 10 else "")
+        shown = first_few([names[k] for k in open_.tolist()])
         decision += (
             f", also for labels without any 0 ({shown}); minus-one absent reads it as absent"
         )

@@ -10,7 +10,7 @@ from gatlabel.data.source import DataSplits, ImageSource
 from gatlabel.data.stratification import stratify
 from gatlabel.errors import InputError, nearest
 from gatlabel.targets import Targets
-from gatlabel.values import shown
+from gatlabel.values import first_few, shown
 
 FRACTIONS = (0.7, 0.15, 0.15)
 
@@ -162,7 +162,7 @@ def divided_groups(splits: DataSplits) -> list[str]:
         both = sorted(of["train"] & of.get(part, set()))
         if both:
             kind = "group has" if len(both) == 1 else "groups have"
-            listed = ", ".join(map(shown, both[:5])) + (" …" if len(both) > 5 else "")
+            listed = first_few([shown(group) for group in both], 5)
             divided.append(f"{len(both)} {kind} images in train and in {part} ({listed})")
     if not divided:
         return []
@@ -182,8 +182,7 @@ def similar_names(names: Sequence[str]) -> list[str]:
             pairs.append(f"{other!r} and {name!r}")
     if not pairs:
         return []
-    listed = ", ".join(pairs[:10]) + (" …" if len(pairs) > 10 else "")
-    return [f"labels that differ only in case or blanks are different labels: {listed}"]
+    return [f"labels that differ only in case or blanks are different labels: {first_few(pairs)}"]
 
 
 def absent_labels(names: Sequence[str], targets: Mapping[str, Targets]) -> list[str]:
@@ -211,8 +210,8 @@ def absent_labels(names: Sequence[str], targets: Mapping[str, Targets]) -> list[
         one_sided = has[part] & (found.known == found.present)
         if one_sided.any():
             listed = [label for label, only in zip(names, one_sided, strict=True) if only]
-            shown = ", ".join(listed[:10]) + (" …" if len(listed) > 10 else "")
             notes.append(
-                f"{len(listed)} labels are present and never known to be absent in {part}: {shown}"
+                f"{len(listed)} labels are present and never known to be absent in {part}: "
+                f"{first_few(listed)}"
             )
     return notes

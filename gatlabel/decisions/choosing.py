@@ -29,6 +29,7 @@ from gatlabel.decisions.thresholds import (
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
 from gatlabel.metrics.inputs import Array, check_scores, harden
+from gatlabel.values import first_few
 
 #: From probabilities ``(N, L)`` float64, targets ``(N, L)``, the aim, whether each label has its
 #: own threshold, and the confidence, to thresholds ``(L,)``.
@@ -96,7 +97,7 @@ def choose_decision(
     with _collected_warnings() as notes:
         found = CHOOSERS[aim.name](probabilities, exact[choosing], aim, own, options.confidence)
     if own and aim.name in ("macro-f1", "precision"):
-        notes += _on_absences(exact[choosing], labels, split)
+        notes += _never_absent_note(exact[choosing], labels, split)
     fixed = aim.name == "fixed" and not scaling
     return Decision(
         labels=labels,
@@ -122,15 +123,16 @@ def lacks_evidence(targets: Tensor, split: str) -> str:
     return ""
 
 
-def _on_absences(targets: Tensor, labels: LabelSet, split: str) -> list[str]:
+def _never_absent_note(targets: Tensor, labels: LabelSet, split: str) -> list[str]:
     """Returns a note on labels whose threshold lacks known absences, if there are any."""
     found = [
         name for name, never in zip(labels, never_absent(targets).tolist(), strict=True) if never
     ]
     if not found:
         return []
-    names = ", ".join(found[:10]) + (" …" if len(found) > 10 else "")
-    return [f"never known to be absent in {split}, so the threshold is 0.5 or less: {names}"]
+    return [
+        f"never known to be absent in {split}, so the threshold is 0.5 or less: {first_few(found)}"
+    ]
 
 
 def _scaling(

@@ -88,7 +88,7 @@ def f1_thresholds(
     if not shared:
         found = _at_best(cuts, cuts.f1())
         found = torch.where(_without_evidence(values, exact), torch.ones_like(found), found)
-        return _with_absences(found, values, exact)
+        return _limited_if_never_absent(found, values, exact)
     ranks = torch.linspace(0, 1, _GRID, dtype=torch.float64)
     parts = [part for part in (values.flatten(), values[exact == 1]) if len(part)]
     levels = torch.cat([torch.quantile(_sample(part), ranks) for part in parts])
@@ -133,7 +133,8 @@ def precision_thresholds(
         )
     last = len(precise) - 1 - precise.flip(0).int().argmax(0)
     found = cuts.threshold.gather(0, last[None])[0]
-    return _with_absences(torch.where(missing, torch.ones_like(found), found), values, exact)
+    found = torch.where(missing, torch.ones_like(found), found)
+    return _limited_if_never_absent(found, values, exact)
 
 
 def recall_thresholds(
@@ -195,7 +196,7 @@ def never_absent(exact: Tensor) -> Tensor:
     return (exact == 1).any(0) & ~(exact == 0).any(0)
 
 
-def _with_absences(found: Tensor, values: Tensor, exact: Tensor) -> Tensor:
+def _limited_if_never_absent(found: Tensor, values: Tensor, exact: Tensor) -> Tensor:
     """Replaces the thresholds of labels without known absences, for which any is as good."""
     lowest = values.masked_fill(exact != 1, 1.0).amin(0).clamp(max=0.5)
     return torch.where(never_absent(exact), lowest, found)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
+from gatlabel.values import first_few
 
 
 def edges_by_name(
@@ -49,7 +50,7 @@ def refuse_other_nodes(nodes: Iterable[str], labels: LabelSet, what: str) -> Non
     """
     extra = [node for node in nodes if node not in labels]
     if extra:
-        shown = ", ".join(map(repr, extra[:5])) + (" …" if extra[5:] else "")
+        shown = first_few([repr(node) for node in extra], 5)
         raise InputError(
             f"{what}{len(extra)} nodes are not labels ({shown}): remove them and their edges, or "
             "use gatlabel.graph.hierarchy_graph, which connects labels through such nodes"

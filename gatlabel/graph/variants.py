@@ -12,6 +12,7 @@ from gatlabel.graph.controls import Complete, Control, Identity, Permuted, Rando
 from gatlabel.graph.knn import KNN
 from gatlabel.graph.mlgcn import MLGCNCode, MLGCNPaper
 from gatlabel.graph.variant import Variant
+from gatlabel.values import first_few
 
 if TYPE_CHECKING:
     from gatlabel.graph.counts import Counts
@@ -98,7 +99,7 @@ def build_graph(counts: Counts, variant: str, **options: Any) -> LabelGraph:
     graph = make_variant(variant, options).build(counts)
     isolated = graph.isolated
     if isolated and variant != "identity":
-        shown = ", ".join(map(repr, isolated[:5])) + (" …" if isolated[5:] else "")
+        shown = first_few([repr(name) for name in isolated], 5)
         alone = set(isolated) & set(counts.never_paired)
         reason = f", {len(alone)} of them never occur with another label" if alone else ""
         warnings.warn(

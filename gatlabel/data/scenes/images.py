@@ -24,7 +24,6 @@ SPLITS = {"train": 0, "val": 1, "test": 2, "pretrain": 3}
 encoders on images that no other split has."""
 _LABELS, _HIDING, _IMAGES = 0, 1, 2  # purposes of random streams
 KEPT = 1 << 28  # bytes of drawn images that a split keeps in memory
-CONTIGUOUS = torch.contiguous_format
 
 
 class SceneImages(ImageSource):
@@ -115,7 +114,8 @@ class SceneImages(ImageSource):
             if (len(self._drawn) + 1) * pixels.nbytes <= KEPT:
                 self._drawn[number] = pixels
         # a copy, so that callers may change it
-        return torch.from_numpy(pixels).permute(2, 0, 1).clone(memory_format=CONTIGUOUS)
+        image = torch.from_numpy(pixels).permute(2, 0, 1)
+        return image.clone(memory_format=torch.contiguous_format)
 
     def fingerprint(self) -> str:
         """Returns a hash of everything that determines the images, with the drawing version."""
